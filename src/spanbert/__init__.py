@@ -1,0 +1,1 @@
+"""Pre-train span-aware Transformer encoders on your own text."""
