@@ -1,0 +1,372 @@
+"""The encoder: BERT (Devlin et al. 2019), with Hugging Face's parameter names, computed without padding.
+
+Inside the encoder a batch of B windows is one sequence of N pieces, so that embeddings, projections and feed-forward
+layers never touch a padded position. Only attention has to see windows; it is the one place where an `UnpaddedLayout` is used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers import BertConfig, PreTrainedModel
+from transformers.activations import ACT2FN
+from transformers.modeling_layers import GradientCheckpointingLayer
+from transformers.modeling_outputs import BaseModelOutputWithPooling
+
+from spanbert.errors import ConfigurationError, InputError
+
+
+class SpanBertConfig(BertConfig):
+    """BERT's configuration; everything of ours stands under the one key `spanbert`.
+
+    The folder says `model_type: "bert"`, so plain `transformers` opens it.
+    """
+
+    spanbert: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class UnpaddedLayout:
+    """Where the N pieces of an unpadded batch stand in its B windows.
+
+    Attributes:
+        num_windows: B.
+        max_length: T, the length of the longest window.
+        starts: [B] position of each window's first piece among the N pieces.
+        positions: [N] position of each piece in its own window.
+        padded_index: [N] position of each piece in the padded, flattened [B * T] batch; None when no window is
+            shorter than T, and the flat and the padded batch are the same memory.
+        mask: [B, 1, 1, T] true where a padded position holds a piece; None when all do.
+    """
+
+    num_windows: int
+    max_length: int
+    starts: Tensor
+    positions: Tensor
+    padded_index: Tensor | None
+    mask: Tensor | None
+
+    @classmethod
+    def from_lengths(cls, lengths: Tensor) -> UnpaddedLayout:
+        """Lay out windows of `lengths` [B] (int64, on the CPU, each at least 1)."""
+        num_windows, max_length = len(lengths), int(lengths.max())
+        starts = F.pad(lengths.cumsum(0)[:-1], (1, 0))
+        window_of_piece = torch.repeat_interleave(torch.arange(num_windows), lengths)
+        positions = torch.arange(int(lengths.sum())) - starts[window_of_piece]
+        if bool((lengths == max_length).all()):
+            return cls(num_windows, max_length, starts, positions, None, None)
+        mask = (torch.arange(max_length) < lengths[:, None])[:, None, None, :]  # [B, 1, 1, T]
+        return cls(num_windows, max_length, starts, positions, window_of_piece * max_length + positions, mask)
+
+    def to(self, device: torch.device) -> UnpaddedLayout:
+        """The same layout with its tensors on `device`."""
+        return UnpaddedLayout(
+            self.num_windows,
+            self.max_length,
+            self.starts.to(device, non_blocking=True),
+            self.positions.to(device, non_blocking=True),
+            None if self.padded_index is None else self.padded_index.to(device, non_blocking=True),
+            None if self.mask is None else self.mask.to(device, non_blocking=True),
+        )
+
+
+class _Pad(torch.autograd.Function):
+    """[N, ...] -> [B * T, ...] with zeros; its backward is a plain gather, because no position is used twice."""
+
+    @staticmethod
+    def forward(ctx: Any, flat: Tensor, padded_index: Tensor, num_padded: int) -> Tensor:
+        ctx.save_for_backward(padded_index)
+        return flat.new_zeros((num_padded, *flat.shape[1:])).index_copy(0, padded_index, flat)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> tuple[Tensor, None, None]:
+        (padded_index,) = ctx.saved_tensors
+        return grads[0].index_select(0, padded_index), None, None
+
+
+class _Unpad(torch.autograd.Function):
+    """[B * T, ...] -> [N, ...]; autograd's own backward would add row by row where a copy is enough."""
+
+    @staticmethod
+    def forward(ctx: Any, padded: Tensor, padded_index: Tensor) -> Tensor:
+        ctx.save_for_backward(padded_index)
+        ctx.num_padded = padded.shape[0]
+        return padded.index_select(0, padded_index)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> tuple[Tensor, None]:
+        (padded_index,) = ctx.saved_tensors
+        grad: Tensor = grads[0]
+        return grad.new_zeros((ctx.num_padded, *grad.shape[1:])).index_copy(0, padded_index, grad), None
+
+
+def attend(query: Tensor, key: Tensor, value: Tensor, layout: UnpaddedLayout, num_heads: int, dropout: float) -> Tensor:
+    """Scaled dot-product attention within each window: three [N, D] -> [N, D].
+
+    The one call site of attention kernels. Windows are padded to the longest here, and only here.
+    """
+    stacked = torch.stack((query, key, value), dim=1)  # [N, 3, D]
+    if layout.padded_index is not None:
+        stacked = _Pad.apply(stacked, layout.padded_index, layout.num_windows * layout.max_length)  # type: ignore[no-untyped-call]
+    # [B, T, 3, H, D/H] -> three of [B, H, T, D/H]
+    q, k, v = stacked.view(layout.num_windows, layout.max_length, 3, num_heads, -1).permute(2, 0, 3, 1, 4).unbind(0)
+    context = F.scaled_dot_product_attention(q, k, v, attn_mask=layout.mask, dropout_p=dropout)
+    context = context.transpose(1, 2).reshape(layout.num_windows * layout.max_length, -1)  # [B * T, D]
+    if layout.padded_index is not None:
+        context = _Unpad.apply(context, layout.padded_index)  # type: ignore[no-untyped-call]
+    return context
+
+
+class Embeddings(nn.Module):
+    """Piece + position + segment embeddings, normalised (Devlin et al. 2019, section 3)."""
+
+    def __init__(self, config: SpanBertConfig) -> None:
+        super().__init__()
+        self.word_embeddings = nn.Embedding(config.vocab_size, config.hidden_size, padding_idx=config.pad_token_id)
+        self.position_embeddings = nn.Embedding(config.max_position_embeddings, config.hidden_size)
+        self.token_type_embeddings = nn.Embedding(config.type_vocab_size, config.hidden_size)
+        self.LayerNorm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+
+    def forward(self, pieces: Tensor, positions: Tensor, segments: Tensor | None) -> Tensor:
+        """[N] piece ids, [N] positions, [N] segment ids (None: all 0) -> [N, D]."""
+        hidden = self.word_embeddings(pieces) + self.position_embeddings(positions)
+        if segments is None:
+            hidden = hidden + self.token_type_embeddings.weight[0]
+        else:
+            hidden = hidden + self.token_type_embeddings(segments)
+        embedded: Tensor = self.dropout(self.LayerNorm(hidden))
+        return embedded
+
+
+class SelfAttention(nn.Module):
+    """Multi-head self-attention within each window."""
+
+    def __init__(self, config: SpanBertConfig) -> None:
+        super().__init__()
+        self.num_heads = config.num_attention_heads
+        self.dropout_prob = float(config.attention_probs_dropout_prob)
+        self.query = nn.Linear(config.hidden_size, config.hidden_size)
+        self.key = nn.Linear(config.hidden_size, config.hidden_size)
+        self.value = nn.Linear(config.hidden_size, config.hidden_size)
+
+    def forward(self, hidden: Tensor, layout: UnpaddedLayout) -> Tensor:
+        """[N, D] -> [N, D]."""
+        dropout = self.dropout_prob if self.training else 0.0
+        return attend(self.query(hidden), self.key(hidden), self.value(hidden), layout, self.num_heads, dropout)
+
+
+class ResidualOutput(nn.Module):
+    """A projection, dropout, the residual connection and layer normalisation, in that order."""
+
+    def __init__(self, in_features: int, config: SpanBertConfig) -> None:
+        super().__init__()
+        self.dense = nn.Linear(in_features, config.hidden_size)
+        self.LayerNorm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+
+    def forward(self, hidden: Tensor, residual: Tensor) -> Tensor:
+        """[N, in_features] and [N, D] -> [N, D]."""
+        normalised: Tensor = self.LayerNorm(self.dropout(self.dense(hidden)) + residual)
+        return normalised
+
+
+class Attention(nn.Module):
+    """Self-attention with its residual output."""
+
+    def __init__(self, config: SpanBertConfig) -> None:
+        super().__init__()
+        self.self = SelfAttention(config)
+        self.output = ResidualOutput(config.hidden_size, config)
+
+    def forward(self, hidden: Tensor, layout: UnpaddedLayout) -> Tensor:
+        """[N, D] -> [N, D]."""
+        attended: Tensor = self.output(self.self(hidden, layout), hidden)
+        return attended
+
+
+class Intermediate(nn.Module):
+    """The first half of the feed-forward layer."""
+
+    def __init__(self, config: SpanBertConfig) -> None:
+        super().__init__()
+        self.dense = nn.Linear(config.hidden_size, config.intermediate_size)
+        self.activation = ACT2FN[config.hidden_act]
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """[N, D] -> [N, intermediate size]."""
+        activated: Tensor = self.activation(self.dense(hidden))
+        return activated
+
+
+class Layer(GradientCheckpointingLayer):
+    """One Transformer layer: attention, then feed-forward, each with its residual."""
+
+    def __init__(self, config: SpanBertConfig) -> None:
+        super().__init__()
+        self.attention = Attention(config)
+        self.intermediate = Intermediate(config)
+        self.output = ResidualOutput(config.intermediate_size, config)
+
+    def forward(self, hidden: Tensor, layout: UnpaddedLayout) -> Tensor:
+        """[N, D] -> [N, D]."""
+        hidden = self.attention(hidden, layout)
+        out: Tensor = self.output(self.intermediate(hidden), hidden)
+        return out
+
+
+class LayerStack(nn.Module):
+    """The Transformer layers, in order."""
+
+    def __init__(self, config: SpanBertConfig) -> None:
+        super().__init__()
+        self.layer = nn.ModuleList([Layer(config) for _ in range(config.num_hidden_layers)])
+
+    def forward(self, hidden: Tensor, layout: UnpaddedLayout) -> list[Tensor]:
+        """[N, D] -> the [N, D] states before the first layer and after each."""
+        states = [hidden]
+        for layer in self.layer:
+            states.append(layer(states[-1], layout))
+        return states
+
+
+class Pooler(nn.Module):
+    """BERT's projection of the [CLS] state; only next-sentence prediction trains it."""
+
+    def __init__(self, config: SpanBertConfig) -> None:
+        super().__init__()
+        self.dense = nn.Linear(config.hidden_size, config.hidden_size)
+
+    def forward(self, first_states: Tensor) -> Tensor:
+        """[B, D] states of the windows' first pieces -> [B, D]."""
+        return torch.tanh(self.dense(first_states))
+
+
+class SpanBertPreTrainedModel(PreTrainedModel):
+    """What all our models share with `transformers`: configuration, initialisation, loading and saving."""
+
+    config: SpanBertConfig
+    config_class = SpanBertConfig
+    base_model_prefix = "bert"
+    supports_gradient_checkpointing = True
+    _no_split_modules = ["Embeddings", "Layer"]  # noqa: RUF012  # the name and form that transformers reads
+
+    def __init__(self, config: SpanBertConfig, *args: Any, **kwargs: Any) -> None:
+        if config.is_decoder or config.add_cross_attention:
+            raise ConfigurationError("this is an encoder: is_decoder and add_cross_attention must be false")
+        if getattr(config, "position_embedding_type", "absolute") != "absolute":
+            raise ConfigurationError(
+                f"position_embedding_type={config.position_embedding_type!r} is not supported, only 'absolute'"
+            )
+        super().__init__(config, *args, **kwargs)
+
+
+class SpanBertModel(SpanBertPreTrainedModel):
+    """The bare encoder.
+
+    `encode` is the path of everything inside this package: unpadded pieces in, unpadded states out. Calling the model
+    takes padded batches as `transformers`' `BertModel` does, and gives the same numbers.
+
+    Example:
+        >>> model = SpanBertModel.from_pretrained("my-model")
+        >>> model(input_ids=ids, attention_mask=mask).last_hidden_state  # [B, T, D]
+    """
+
+    def __init__(self, config: SpanBertConfig) -> None:
+        super().__init__(config)
+        self.embeddings = Embeddings(config)
+        self.encoder = LayerStack(config)
+        self.pooler = Pooler(config)
+        self.post_init()  # type: ignore[no-untyped-call]
+
+    def get_input_embeddings(self) -> nn.Embedding:
+        """The piece embeddings [V, D]."""
+        return self.embeddings.word_embeddings
+
+    def set_input_embeddings(self, value: nn.Module) -> None:
+        """Replace the piece embeddings."""
+        assert isinstance(value, nn.Embedding)
+        self.embeddings.word_embeddings = value
+
+    def encode(self, pieces: Tensor, layout: UnpaddedLayout, segments: Tensor | None = None) -> Tensor:
+        """States of an unpadded batch.
+
+        Args:
+            pieces: [N] piece ids of B windows, one after the other, special pieces included.
+            layout: where the windows stand in it.
+            segments: [N] segment ids; None means segment 0 throughout.
+
+        Returns:
+            [N, D] states after the last layer.
+
+        Raises:
+            InputError: a window is longer than the position table.
+        """
+        return self._states(pieces, layout, layout.positions, segments)[-1]
+
+    def _states(
+        self, pieces: Tensor, layout: UnpaddedLayout, positions: Tensor, segments: Tensor | None
+    ) -> list[Tensor]:
+        if layout.max_length > self.config.max_position_embeddings:
+            raise InputError(
+                f"a window of {layout.max_length} pieces is longer than the model's position table "
+                f"({self.config.max_position_embeddings}): cut the text into shorter windows"
+            )
+        states: list[Tensor] = self.encoder(self.embeddings(pieces, positions, segments), layout)
+        return states
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        output_hidden_states: bool = False,
+    ) -> BaseModelOutputWithPooling:
+        """Encode a padded batch, as `transformers`' `BertModel` does.
+
+        Args:
+            input_ids: [B, T] piece ids.
+            attention_mask: [B, T], 1 for pieces and 0 for padding; None means no padding. Padding may stand anywhere.
+            token_type_ids: [B, T] segment ids; None means 0.
+            position_ids: [B, T] or [1, T]; None counts 0..T-1 along the row, padding included.
+            output_hidden_states: also give the states before the first and after every layer.
+
+        Returns:
+            `last_hidden_state` [B, T, D], `pooler_output` [B, D], and `hidden_states` when asked for. States of padded
+            positions are zero.
+        """
+        num_windows, max_length = input_ids.shape
+        if attention_mask is None:
+            attention_mask = torch.ones_like(input_ids)
+        keep = attention_mask.to(torch.bool)
+        lengths = keep.sum(1).cpu()
+        if bool((lengths == 0).any()):
+            raise InputError(f"row {int((lengths == 0).nonzero()[0])} of attention_mask has no piece at all")
+        layout = UnpaddedLayout.from_lengths(lengths).to(input_ids.device)
+        if position_ids is None:
+            position_ids = torch.arange(max_length, device=input_ids.device)[None]
+        index = keep.flatten().nonzero().squeeze(1)  # [N] position in the caller's padded batch
+        positions = position_ids.expand(num_windows, -1).flatten()[index]
+        segments = None if token_type_ids is None else token_type_ids.flatten()[index]
+        states = self._states(input_ids.flatten()[index], layout, positions, segments)
+
+        def pad(flat: Tensor) -> Tensor:
+            padded: Tensor = _Pad.apply(flat, index, num_windows * max_length)  # type: ignore[no-untyped-call]
+            return padded.view(num_windows, max_length, -1)
+
+        return BaseModelOutputWithPooling(
+            last_hidden_state=pad(states[-1]),
+            pooler_output=self.pooler(states[-1][layout.starts]),
+            hidden_states=tuple(pad(state) for state in states) if output_hidden_states else None,
+        )
+
+
+def count_parameters(parameters: Iterable[nn.Parameter]) -> int:
+    """The number of scalars in `parameters`."""
+    return sum(parameter.numel() for parameter in parameters)

@@ -1,0 +1,1 @@
+"""The only training loop: token-budget batches, exact resume, validation, records."""

@@ -1,0 +1,115 @@
+"""What every training run can be told. Free of torch, so that `--help` answers at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from spanbert.errors import ConfigurationError
+
+Schedule = Literal["linear", "cosine", "constant_with_warmup"]
+Precision = Literal["auto", "fp32", "bf16"]
+Device = Literal["auto", "cpu", "cuda"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingConfig:
+    """Options of the training loop, shared by every task."""
+
+    output: Path
+    """Folder for the model, its record, its curves and its checkpoints."""
+
+    steps: int | None = None
+    """Optimiser steps; overrides --epochs."""
+
+    epochs: float = 40.0
+    """Passes over the training data."""
+
+    batch_size: int = 32
+    """Examples (blocks) of one optimiser step, over all micro-batches and processes."""
+
+    micro_batch_pieces: int = 8192
+    """Most pieces, padding counted, that go through the model at once; a larger step is accumulated."""
+
+    learning_rate: float = 1e-4
+    """Highest learning rate."""
+
+    schedule: Schedule = "linear"
+    """What the learning rate does after the warm-up, by the names of transformers."""
+
+    warmup: float = 0.1
+    """Share of the steps over which the learning rate rises from 0."""
+
+    weight_decay: float = 0.01
+    """AdamW's weight decay; biases and LayerNorm have none."""
+
+    adam_betas: tuple[float, float] = (0.9, 0.999)
+    """AdamW's decay rates of the two moments."""
+
+    adam_epsilon: float = 1e-8
+    """AdamW's term against division by zero."""
+
+    max_grad_norm: float = 1.0
+    """Gradients are scaled down to this norm; 0 turns clipping off."""
+
+    precision: Precision = "auto"
+    """bf16 autocast or fp32; auto takes bf16 where the processor multiplies it in hardware."""
+
+    device: Device = "auto"
+    """auto takes a GPU when there is one."""
+
+    threads: int | None = None
+    """CPU threads of torch; the default is all cores."""
+
+    compile: bool = False
+    """Compile the encoder with torch.compile; falls back, and says so, where there is no compiler."""
+
+    seed: int = 0
+    """Seed of everything random: initial weights, order, masks, dropout."""
+
+    log_every: int = 10
+    """Steps between two entries of the training curves."""
+
+    validate_every: int = 0
+    """Steps between two validations; 0 means ten of them over the run."""
+
+    save_every: int = 0
+    """Steps between two checkpoints; 0 means ten of them over the run."""
+
+    keep_checkpoints: int = 2
+    """Newest checkpoints that stay on the disk."""
+
+    resume: bool = False
+    """Go on from the newest whole checkpoint in the output folder (from the start when there is none)."""
+
+    overwrite: bool = False
+    """Replace an earlier run in the output folder."""
+
+    tracker: Literal["tensorboard", "wandb", "mlflow"] | None = None
+    """Also send the curves to this tracker, which has to be installed."""
+
+    quiet: bool = False
+    """No progress, only errors."""
+
+    def __post_init__(self) -> None:
+        """Refuse values that make no sense.
+
+        Raises:
+            ConfigurationError: an option is out of range.
+        """
+        positive = ("batch_size", "micro_batch_pieces", "log_every", "keep_checkpoints", "learning_rate", "epochs")
+        for name in positive:
+            if getattr(self, name) <= 0:
+                raise ConfigurationError(f"--{name.replace('_', '-')} must be above 0, not {getattr(self, name)}")
+        if self.steps is not None and self.steps <= 0:
+            raise ConfigurationError(f"--steps must be above 0, not {self.steps}")
+        for name in ("validate_every", "save_every", "max_grad_norm", "weight_decay"):
+            if getattr(self, name) < 0:
+                raise ConfigurationError(f"--{name.replace('_', '-')} must not be negative, not {getattr(self, name)}")
+        if not 0 <= self.warmup <= 1:
+            raise ConfigurationError(f"--warmup is a share between 0 and 1, not {self.warmup}")
+        if self.threads is not None and self.threads < 1:
+            raise ConfigurationError(f"--threads must be at least 1, not {self.threads}")
+        if self.resume and self.overwrite:
+            raise ConfigurationError("--resume and --overwrite contradict each other: choose one")

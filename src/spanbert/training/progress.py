@@ -1,0 +1,139 @@
+"""What a person sees while a model trains: a live line on a terminal, plain lines elsewhere, nothing when quiet."""
+
+from __future__ import annotations
+
+import sys
+import time
+from types import TracebackType
+from typing import Protocol, Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+
+def warn(message: str) -> None:
+    """Print a warning to stderr."""
+    print(f"warning: {message}", file=sys.stderr)
+
+
+def format_figures(figures: dict[str, float]) -> str:
+    """`{"mlm_loss": 3.21}` as `mlm loss 3.210`."""
+    return "  ".join(f"{name.replace('_', ' ')} {_short(name, value)}" for name, value in figures.items())
+
+
+def _short(name: str, value: float) -> str:
+    if name == "learning_rate":
+        return f"{value:.2e}"
+    if name.endswith("per_second"):
+        return f"{value:,.0f}"
+    return f"{value:.3f}"
+
+
+class Reporter(Protocol):
+    """Shows the run to a person."""
+
+    def __enter__(self) -> Self:
+        """Begin."""
+        ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End."""
+        ...
+
+    def step(self, step: int, figures: dict[str, float] | None) -> None:
+        """A step is done; `figures` come with every logged one."""
+        ...
+
+    def say(self, message: str) -> None:
+        """One line about the run."""
+        ...
+
+
+class LiveReporter:
+    """A progress bar with the newest figures and the time left."""
+
+    def __init__(self, total: int) -> None:
+        self._progress = Progress(
+            TextColumn("[bold]training"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[figures]}"),
+            TimeRemainingColumn(compact=True),
+            console=Console(stderr=True),
+        )
+        self._task = self._progress.add_task("", total=total, figures="")
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    def step(self, step: int, figures: dict[str, float] | None) -> None:
+        """Move the bar."""
+        if figures is None:
+            self._progress.update(self._task, completed=step)
+        else:
+            self._progress.update(self._task, completed=step, figures=format_figures(figures))
+
+    def say(self, message: str) -> None:
+        """Print above the bar."""
+        self._progress.console.print(message, markup=False, highlight=False)
+
+
+class LineReporter:
+    """A line for every logged step that is at least `seconds` after the one before."""
+
+    def __init__(self, total: int, seconds: float = 10.0) -> None:
+        self._total = total
+        self._seconds = seconds
+        self._last = float("-inf")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        return None
+
+    def step(self, step: int, figures: dict[str, float] | None) -> None:
+        """Print the figures, seldom."""
+        if figures is None or (time.monotonic() - self._last < self._seconds and step != self._total):
+            return
+        self._last = time.monotonic()
+        self.say(f"step {step}/{self._total}  {format_figures(figures)}")
+
+    def say(self, message: str) -> None:
+        """Print a line."""
+        print(message, file=sys.stderr, flush=True)
+
+
+class SilentReporter:
+    """Shows nothing."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        return None
+
+    def step(self, step: int, figures: dict[str, float] | None) -> None:
+        """Nothing."""
+
+    def say(self, message: str) -> None:
+        """Nothing."""
+
+
+def make_reporter(total: int, *, quiet: bool) -> Reporter:
+    """The reporter that fits stderr: live on a terminal, lines elsewhere, none when `quiet`."""
+    if quiet:
+        return SilentReporter()
+    return LiveReporter(total) if sys.stderr.isatty() else LineReporter(total)
