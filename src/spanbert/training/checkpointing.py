@@ -48,16 +48,20 @@ class CheckpointFolder:
         """Finished checkpoints, newest first."""
         return sorted((p for p in self.path.glob(_PREFIX + "*") if p.is_dir()), reverse=True)
 
-    def unfinished(self, step: int) -> Path:
+    def unfinished_path(self, step: int) -> Path:
+        """Where the checkpoint of `step` is written until it is whole."""
+        return self.path / f"{_UNFINISHED}{step:08d}"
+
+    def begin(self, step: int) -> Path:
         """A new, empty folder to write the checkpoint of `step` into."""
         self.path.mkdir(parents=True, exist_ok=True)
-        folder = self.path / f"{_UNFINISHED}{step:08d}"
+        folder = self.unfinished_path(step)
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
         return folder
 
     def finish(self, unfinished: Path, step: int, state: dict[str, Any]) -> Path:
-        """Turn a folder from `unfinished` into the checkpoint of `step`, and drop those beyond `keep`.
+        """Turn a folder from `begin` into the checkpoint of `step`, and drop those beyond `keep`.
 
         Args:
             unfinished: the folder, with everything written into it.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -16,7 +17,7 @@ def warn(message: str) -> None:
     print(f"warning: {message}", file=sys.stderr)
 
 
-def format_figures(figures: dict[str, float]) -> str:
+def format_figures(figures: Mapping[str, float]) -> str:
     """`{"mlm_loss": 3.21}` as `mlm loss 3.210`."""
     return "  ".join(f"{name.replace('_', ' ')} {_short(name, value)}" for name, value in figures.items())
 

@@ -17,7 +17,7 @@ from transformers.activations import ACT2FN
 from spanbert.encoder import SpanBertConfig, SpanBertModel, SpanBertPreTrainedModel
 from spanbert.span_representations import boundary_representation
 from spanbert.tasks.pretraining.batches import PretrainingBatch
-from spanbert.training.loop import StepOutput
+from spanbert.training.contract import StepOutput
 
 SBO_POSITION_WIDTH = 200
 """Width of the position embeddings of the span boundary objective (Joshi et al. 2019, section 4.2)."""

@@ -1,0 +1,144 @@
+"""Device, precision, threads, compilation and determinism of a run."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import DistributedType
+from torch import nn
+
+from spanbert.errors import ConfigurationError, MissingDependencyError
+from spanbert.training.config import Precision, TrainingConfig
+
+
+def has_fast_bf16(device: torch.device) -> bool:
+    """Whether the device multiplies bf16 matrices in hardware."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    if device.type == "cpu":
+        capabilities = torch.cpu.get_capabilities()
+        return any(bool(present) for name, present in capabilities.items() if name.endswith("bf16"))
+    return False
+
+
+def resolve_precision(precision: Precision, device: torch.device) -> str:
+    """`auto` becomes bf16 where that is fast, else fp32.
+
+    Raises:
+        ConfigurationError: bf16 was asked for on a processor that would only emulate it.
+    """
+    fast = has_fast_bf16(device)
+    if precision == "auto":
+        return "bf16" if fast else "fp32"
+    if precision == "bf16" and not fast:
+        raise ConfigurationError(f"--precision bf16: this {device.type} has no bf16 instructions: use fp32 or auto")
+    return precision
+
+
+def set_threads(threads: int | None) -> None:
+    """Use this many CPU threads; None leaves torch's choice, which is all cores."""
+    if threads is not None:
+        torch.set_num_threads(threads)
+
+
+def make_accelerator(config: TrainingConfig) -> Accelerator:
+    """The engine for device, precision and processes; under `accelerate launch` it joins the others.
+
+    Raises:
+        ConfigurationError: no GPU where one was asked for; FSDP without a GPU; bf16 without hardware; fewer examples a
+            step than processes.
+        MissingDependencyError: the tracker is not installed.
+    """
+    if config.device == "cuda" and not torch.cuda.is_available():
+        raise ConfigurationError("--device cuda: torch sees no GPU here: use --device cpu")
+    if os.environ.get("ACCELERATE_USE_FSDP", "").lower() in {"1", "true"} and not torch.cuda.is_available():
+        raise ConfigurationError(
+            "FSDP needs a GPU, and torch sees none here: launch without --use_fsdp (several processes on CPU use DDP)"
+        )
+    set_threads(config.threads)
+    device = torch.device("cpu" if config.device == "cpu" or not torch.cuda.is_available() else "cuda")
+    precision = resolve_precision(config.precision, device)
+    try:
+        accelerator = Accelerator(
+            cpu=device.type == "cpu",
+            mixed_precision="bf16" if precision == "bf16" else "no",
+            log_with=config.tracker,
+            project_dir=str(config.output),
+        )
+    except (ImportError, ValueError) as error:
+        if config.tracker is None:
+            raise
+        raise MissingDependencyError(config.tracker, config.tracker, f"--tracker {config.tracker}") from error
+    if config.batch_size < accelerator.num_processes:
+        raise ConfigurationError(
+            f"--batch-size {config.batch_size} is smaller than the number of processes ({accelerator.num_processes})"
+        )
+    return accelerator
+
+
+def describe_machine(accelerator: Accelerator) -> dict[str, Any]:
+    """What the run record says of where it ran."""
+    device = accelerator.device
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else _processor_name()
+    return {
+        "device": device.type,
+        "device_name": name,
+        "processes": accelerator.num_processes,
+        "distributed": accelerator.distributed_type.value
+        if accelerator.distributed_type != DistributedType.NO
+        else None,
+        "precision": "bf16" if accelerator.mixed_precision == "bf16" else "fp32",
+        "threads": torch.get_num_threads(),
+    }
+
+
+def _processor_name() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+@contextmanager
+def deterministic(device: torch.device) -> Iterator[None]:
+    """On CPU, use only algorithms whose result does not depend on the order in which threads finish.
+
+    The backward pass of an index with duplicates adds in any order otherwise, and a resumed run would not be
+    bit-identical. On a GPU this would forbid fused attention, so it is left as it is there.
+    """
+    before = torch.are_deterministic_algorithms_enabled()
+    if device.type == "cpu":
+        torch.use_deterministic_algorithms(True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before)
+
+
+def compile_in_place(modules: Sequence[nn.Module], device: torch.device, warn: Callable[[str], None]) -> bool:
+    """Compile `modules` with torch.compile, their names and weights unchanged.
+
+    A trial on a trivial function shows whether there is a working compiler; without one the modules stay as they are.
+
+    Returns:
+        Whether they were compiled.
+    """
+    try:
+        torch.compile(lambda x: torch.sin(x) + 1)(torch.zeros(8, device=device))
+    except Exception as error:  # the compiler may be missing or broken in as many ways as there are machines
+        reason = str(error).strip().splitlines()[0]
+        warn(f"--compile is ignored: torch.compile does not work here ({reason}); training without it")
+        return False
+    for module in modules:
+        module.compile(dynamic=True)
+    return True

@@ -1,0 +1,343 @@
+"""The only training loop.
+
+It sees batches and a module that turns one into summed losses, with numbers of targets that the batch itself knows.
+The loss of an optimiser step is, for each named loss, its sum over all micro-batches and processes divided by all its
+targets: splitting a step into smaller micro-batches or over more processes changes nothing but the order of additions.
+
+Nothing random is carried from step to step: the data of a step and the seed of its dropout follow from the step's
+number, so a resumed run is the run that was interrupted.
+"""
+
+from __future__ import annotations
+
+import math
+import signal
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from safetensors import SafetensorError
+from torch import Tensor, nn
+from transformers import get_scheduler
+
+from spanbert.errors import CheckpointError, ConfigurationError, TrainingError
+from spanbert.randomness import block_keys
+from spanbert.training.checkpointing import CheckpointFolder, read_checkpoint, require_free_space
+from spanbert.training.config import TrainingConfig
+from spanbert.training.contract import Batch, StepOutput, TrainingPlan
+from spanbert.training.devices import compile_in_place, deterministic
+from spanbert.training.evaluation import evaluate
+from spanbert.training.progress import Reporter, format_figures, warn
+from spanbert.training.record import History
+
+
+def num_steps(config: TrainingConfig, num_examples: int) -> int:
+    """Optimiser steps of a run over `num_examples` examples a pass."""
+    if config.steps is not None:
+        return config.steps
+    return max(1, math.ceil(config.epochs * num_examples / config.batch_size))
+
+
+def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Two groups for AdamW: matrices with weight decay; biases and LayerNorm, which are vectors, without."""
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    return [
+        {"params": [p for p in trained if p.ndim > 1], "weight_decay": weight_decay},
+        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+
+
+class Trainer:
+    """One training run: steps, validation, checkpoints, curves.
+
+    Args:
+        model: gives a `StepOutput` for a batch.
+        plan: what the task brings.
+        config: the options of the loop.
+        accelerator: device, precision and processes.
+        reporter: what a person sees; only used in the main process.
+
+    Example:
+        >>> with make_reporter(total, quiet=False) as reporter:
+        ...     stopped_by = Trainer(model, plan, config, accelerator, reporter).run()
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        plan: TrainingPlan,
+        config: TrainingConfig,
+        accelerator: Accelerator,
+        reporter: Reporter,
+    ) -> None:
+        self.config = config
+        self.plan = plan
+        self.accelerator = accelerator
+        self.reporter = reporter
+        self.total_steps = num_steps(config, plan.data.num_examples)
+        self.step = 0
+        self.checkpoints = CheckpointFolder(config.output / "checkpoints", config.keep_checkpoints)
+        self.history = History(config.output / "history.jsonl", enabled=accelerator.is_main_process)
+        if config.compile:
+            compile_in_place(plan.hot_modules, accelerator.device, warn)
+        optimizer = torch.optim.AdamW(
+            parameter_groups(model, config.weight_decay),
+            lr=config.learning_rate,
+            betas=config.adam_betas,
+            eps=config.adam_epsilon,
+            fused=True,
+        )
+        self.model, self.optimizer = accelerator.prepare(model, optimizer)
+        self.scheduler = get_scheduler(
+            config.schedule, self.optimizer, round(config.warmup * self.total_steps), self.total_steps
+        )
+        accelerator.register_for_checkpointing(self.scheduler)
+        self._stop_signal = 0
+        self._last_saved = -1
+
+    def run(self) -> int:
+        """Train to the last step, or until a signal asks to stop.
+
+        Returns:
+            0, or the number of the signal (SIGTERM, SIGINT) after which the run saved its state and stopped.
+
+        Raises:
+            TrainingError: the loss or its gradient is not a number, or a checkpoint cannot be written.
+            CheckpointError: every checkpoint to resume from is damaged.
+            ConfigurationError: the run to resume was made with other options.
+        """
+        if self.config.resume:
+            self._restore()
+        validate_every = self.config.validate_every or max(1, self.total_steps // 10)
+        save_every = self.config.save_every or max(1, self.total_steps // 10)
+        with deterministic(self.accelerator.device), self._stopping_on_signals(), self._prefetched() as steps:
+            meter = _Meter(self.step)
+            for micro_batches in steps:
+                figures, stop_signal = self._optimiser_step(micro_batches)
+                self.step += 1
+                meter.add(figures)
+                if self.step % self.config.log_every == 0 or self.step == self.total_steps:
+                    self._log(meter.read(self.step) | {"learning_rate": self.scheduler.get_last_lr()[0]})
+                else:
+                    self.reporter.step(self.step, None)
+                if self.step % validate_every == 0 or self.step == self.total_steps:
+                    with meter.paused():
+                        self._validate()
+                if stop_signal or self.step % save_every == 0 or self.step == self.total_steps:
+                    with meter.paused():
+                        self.save()
+                if stop_signal and self.step < self.total_steps:
+                    return stop_signal
+        return 0
+
+    def _optimiser_step(self, micro_batches: Sequence[Batch]) -> tuple[dict[str, float], int]:
+        """One step over `micro_batches`; its losses, pieces and gradient norm, and the signal that asks to stop."""
+        counts, stop_signal = self._global_counts(micro_batches)
+        accelerator, device = self.accelerator, self.accelerator.device
+        self.model.train()
+        sums: dict[str, Tensor] = defaultdict(lambda: torch.zeros((), dtype=torch.float64, device=device))
+        for number, batch in enumerate(micro_batches):
+            last = number == len(micro_batches) - 1
+            torch.manual_seed(_dropout_seed(self.config.seed, self.step, accelerator.process_index, number))
+            with nullcontext() if last else accelerator.no_sync(self.model):
+                output: StepOutput = self.model(batch.to(device))
+                terms = [loss / self._denominator(name, counts) for name, loss in output.losses.items()]
+                # DDP averages gradients over processes; the denominators already count all of them.
+                accelerator.backward(torch.stack(terms).sum() * accelerator.num_processes)
+            for name, loss in output.losses.items():
+                sums[name] += loss.detach()
+        names = sorted(sums)
+        totals = accelerator.reduce(torch.stack([sums[name] for name in names]), "sum").tolist()
+        figures = {
+            f"{name}_loss": total / self._denominator(name, counts) for name, total in zip(names, totals, strict=True)
+        }
+        max_norm = self.config.max_grad_norm or math.inf
+        norm = float(accelerator.clip_grad_norm_(self.model.parameters(), max_norm))
+        self._require_finite(figures, norm)
+        self.optimizer.step()
+        self.scheduler.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        return figures | {"grad_norm": norm, "pieces": counts["pieces"]}, stop_signal
+
+    def _denominator(self, name: str, counts: Mapping[str, float]) -> float:
+        return max(1.0, counts[name] + self.plan.denominator_offsets.get(name, 0.0))
+
+    def _global_counts(self, micro_batches: Sequence[Batch]) -> tuple[dict[str, float], int]:
+        """Counts of the whole step over all processes; the signal to stop travels in the same message."""
+        names = sorted(micro_batches[0].counts)
+        mine = [float(sum(batch.counts[name] for batch in micro_batches)) for name in names]
+        if self.accelerator.num_processes == 1:
+            return dict(zip(names, mine, strict=True)), self._stop_signal
+        message = torch.tensor([*mine, float(self._stop_signal)], dtype=torch.float64)
+        if self.accelerator.device.type != "cpu":
+            message = message.to(self.accelerator.device)
+        *totals, signals = self.accelerator.reduce(message, "sum").tolist()
+        return dict(zip(names, totals, strict=True)), self._stop_signal or (signal.SIGTERM if signals else 0)
+
+    def _require_finite(self, figures: Mapping[str, float], norm: float) -> None:
+        if math.isfinite(norm) and all(math.isfinite(value) for value in figures.values()):
+            return
+        newest = next(iter(self.checkpoints.list()), None)
+        kept = f"the last good checkpoint is {newest}" if newest else "there is no checkpoint yet"
+        raise TrainingError(
+            f"the loss or its gradient is not a number at step {self.step + 1} ({format_figures(figures)}, gradient "
+            f"norm {norm}); {kept}. Lower --learning-rate, lengthen --warmup, or use --precision fp32"
+        )
+
+    def _validate(self) -> None:
+        for name, data in self.plan.validation.items():
+            metrics = evaluate(self.model, data, self.accelerator, self.plan.summarise)
+            self.history.add(self.step, name, metrics)
+            self.accelerator.log({f"{name}/{key}": value for key, value in metrics.items()}, step=self.step)
+            if self.accelerator.is_main_process:
+                self.reporter.say(f"step {self.step}  {name}: {format_figures(metrics)}")
+
+    def _log(self, figures: dict[str, float]) -> None:
+        self.history.add(self.step, "training", figures)
+        self.accelerator.log({f"training/{key}": value for key, value in figures.items()}, step=self.step)
+        if self.accelerator.is_main_process:
+            self.reporter.step(self.step, figures)
+
+    def save(self) -> None:
+        """Write a checkpoint of this step, whole or not at all.
+
+        Raises:
+            TrainingError: it cannot be written; earlier checkpoints are untouched.
+        """
+        if self._last_saved == self.step:
+            return
+        accelerator = self.accelerator
+        unfinished = self.checkpoints.unfinished_path(self.step)
+        try:
+            if accelerator.is_main_process:
+                # weights and AdamW's two moments
+                num_bytes = 3 * sum(p.numel() * p.element_size() for p in self.model.parameters())
+                require_free_space(self.config.output, num_bytes)
+                self.checkpoints.begin(self.step)
+            accelerator.wait_for_everyone()
+            accelerator.save_state(str(unfinished))
+            accelerator.wait_for_everyone()
+            if accelerator.is_main_process:
+                state = {"fingerprint": dict(self.plan.fingerprint), "total_steps": self.total_steps}
+                self.checkpoints.finish(unfinished, self.step, state)
+        except (OSError, SafetensorError, RuntimeError) as error:
+            newest = next(iter(self.checkpoints.list()), None)
+            raise TrainingError(
+                f"{self.checkpoints.path}: the checkpoint of step {self.step} cannot be written: {error}. "
+                f"Last good checkpoint: {newest or 'none'}; make room and go on with --resume"
+            ) from error
+        self._last_saved = self.step
+
+    def _restore(self) -> None:
+        accelerator = self.accelerator
+        if accelerator.is_main_process:
+            self.checkpoints.clean()
+        accelerator.wait_for_everyone()
+        checkpoint = self.checkpoints.newest_whole(warn)
+        if checkpoint is None:
+            self.history.truncate(0)
+            self.reporter.say("no checkpoint to resume from: starting from the beginning")
+            return
+        self.step, state = read_checkpoint(checkpoint)
+        self._require_same_run(checkpoint, state)
+        try:
+            accelerator.load_state(str(checkpoint))
+        except (RuntimeError, ValueError, KeyError, SafetensorError) as error:
+            raise CheckpointError(f"{checkpoint}: does not fit this model ({error})") from error
+        self._last_saved = self.step
+        self.history.truncate(self.step)
+        self.reporter.say(f"resuming from {checkpoint.name}")
+
+    def _require_same_run(self, checkpoint: Path, state: Mapping[str, Any]) -> None:
+        before: dict[str, Any] = dict(state["fingerprint"])
+        now = dict(self.plan.fingerprint)
+        changed = sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
+        if changed or state["total_steps"] != self.total_steps:
+            rows = [f"{name}: was {before.get(name)!r}, now {now.get(name)!r}" for name in changed]
+            if state["total_steps"] != self.total_steps:
+                rows.append(f"steps: was {state['total_steps']}, now {self.total_steps}")
+            raise ConfigurationError(
+                f"{checkpoint}: this run cannot be resumed with other options ({'; '.join(rows)}): give the same ones, "
+                "or start a new run from its model with --from"
+            )
+
+    @contextmanager
+    def _prefetched(self) -> Iterator[Iterator[Sequence[Batch]]]:
+        """The steps' micro-batches, each made by a thread while the step before it is computed."""
+        data, rank, ranks = self.plan.data, self.accelerator.process_index, self.accelerator.num_processes
+
+        def steps(pool: ThreadPoolExecutor) -> Iterator[Sequence[Batch]]:
+            following = pool.submit(data.micro_batches, self.step, rank, ranks)
+            for step in range(self.step, self.total_steps):
+                micro_batches = following.result()
+                if step + 1 < self.total_steps:
+                    following = pool.submit(data.micro_batches, step + 1, rank, ranks)
+                yield micro_batches
+
+        with ThreadPoolExecutor(1, thread_name_prefix="batches") as pool:
+            yield steps(pool)
+
+    @contextmanager
+    def _stopping_on_signals(self) -> Iterator[None]:
+        """SIGTERM and Ctrl-C let the step end, save and stop; a second one stops at once."""
+
+        def stop(number: int, frame: FrameType | None) -> None:
+            if self._stop_signal:
+                raise KeyboardInterrupt
+            self._stop_signal = number
+            self.reporter.say(f"{signal.Signals(number).name}: saving after this step, then stopping")
+
+        try:
+            before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+        except ValueError:  # not the main thread: signals are the caller's affair
+            yield
+            return
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def _dropout_seed(seed: int, step: int, rank: int, micro_batch: int) -> int:
+    """A seed for one forward pass; distinct for every place in the run."""
+    place = np.array([(rank << 32) | micro_batch])
+    return int(block_keys(seed, step, place, "dropout")[0] >> np.uint64(1))
+
+
+class _Meter:
+    """Averages between two log entries, and the speed, validation and saving not counted."""
+
+    def __init__(self, step: int) -> None:
+        self._reset(step)
+
+    def _reset(self, step: int) -> None:
+        self._step = step
+        self._sums: dict[str, float] = defaultdict(float)
+        self._started = time.perf_counter()
+
+    def add(self, figures: Mapping[str, float]) -> None:
+        for name, value in figures.items():
+            self._sums[name] += value
+
+    def read(self, step: int) -> dict[str, float]:
+        steps, seconds = step - self._step, time.perf_counter() - self._started
+        pieces = self._sums.pop("pieces")
+        figures = {name: value / steps for name, value in self._sums.items()}
+        figures["pieces_per_second"] = pieces / seconds
+        self._reset(step)
+        return figures
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        begin = time.perf_counter()
+        yield
+        self._started += time.perf_counter() - begin
