@@ -87,8 +87,11 @@ def parse_markup(line: SourceLine) -> tuple[str, tuple[Mention, ...]]:
             end = line.text.find("]", position)
             if end < 0:
                 raise line.error(f"column {open_brackets[-1][1] + 1}: the bracket is never closed")
+            attributes = line.text[position:end]
+            if _SPECIAL.search(attributes):
+                raise line.error(f"the attributes {attributes!r} hold a special character: brackets nest, never cross")
             start, _ = open_brackets.pop()
-            mentions.append(_mention(line, start, length, line.text[position:end]))
+            mentions.append(_mention(line, start, length, attributes))
             position = end + 1
     if open_brackets:
         raise line.error(f"column {open_brackets[-1][1] + 1}: the bracket is never closed")
