@@ -338,8 +338,10 @@ def test_the_checker_counts_good_files_and_fails_on_bad_ones(
 
 
 def test_the_checker_runs_on_what_ships_without_torch(shipped: tuple[SampleDocument, ...]) -> None:
-    code = "import runpy, sys; sys.argv[1:] = []; import spanbert.sample_corpus.__main__ as m; s = m.main([]); "
-    code += "print(sorted({'torch', 'transformers'} & set(sys.modules))); sys.exit(s)"
+    code = (
+        "import sys; from spanbert.sample_corpus.__main__ import main; status = main([]);"
+        "print(sorted({'torch', 'transformers'} & set(sys.modules))); sys.exit(status)"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     *rows, loaded = done.stdout.splitlines()
     assert loaded == "[]"
