@@ -11,10 +11,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from spanbert.errors import ConfigurationError
-from spanbert.input_files import InputFile, expand_inputs
+from spanbert.errors import ConfigurationError, InputError
+from spanbert.input_files import InputFile, expand_inputs, read_chunks
 from spanbert.read_summary import FileSummary, ReadSummary
+from spanbert.record_files import BadRecord, Record, read_csv, read_jsonl, read_parquet
 from spanbert.spans import Span
+from spanbert.text_files import decode_chunks, decode_replacing, group_lines, split_lines
 
 __all__ = [
     "Annotation",
@@ -35,6 +37,8 @@ DEFAULT_HEADING = (
 )
 
 _LINE = re.compile(r"\S[^\r\n]*")
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+_CONTROL_BYTES = bytes([*range(0x09), *range(0x0E, 0x1C), 0x7F])  # ASCII controls that are not white space
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,4 +114,144 @@ def read_documents(files: Iterable[InputFile], config: ReadConfig, summary: Read
         InputError: A file cannot be read as given, or there is not a single document in all of them.
         MissingDependencyError: A file needs an optional package that is not installed.
     """
-    raise NotImplementedError
+    is_empty = True
+    for file in files:
+        if file.skip_reason is not None:
+            summary.skipped_files[file.name] = file.skip_reason
+            continue
+        counts = FileSummary(source=file.name)
+        summary.files.append(counts)
+        for document in _documents_of(file, config, counts):
+            is_empty = False
+            counts.num_documents += 1
+            counts.num_characters += len(document.text)
+            counts.num_annotations += len(document.annotations)
+            yield document
+    if is_empty:
+        raise InputError(f"there is no text in the input:\n{summary}")
+
+
+def _documents_of(file: InputFile, config: ReadConfig, counts: FileSummary) -> Iterator[Document]:
+    file_format = file.format or config.stdin_format
+    if file_format == "parquet":
+        names = {"text_column": config.text_column, "annotation_column": config.annotation_column}
+        yield from _documents_of_records(read_parquet(file, counts, **names), config, counts)
+    elif file_format == "txt":
+        chunks = _count_control_characters(read_chunks(file, counts), counts)
+        yield from _documents_of_lines(_lines_of(chunks, config, counts), config, counts)
+    elif file_format == "csv":
+        lines = _lines_of(read_chunks(file, counts), config, counts)
+        yield from _documents_of_records(read_csv(lines, counts, text_column=config.text_column), config, counts)
+    else:
+        lines = _lines_of(read_chunks(file, counts), config, counts)
+        records = read_jsonl(lines, text_column=config.text_column, annotation_column=config.annotation_column)
+        yield from _documents_of_records(records, config, counts)
+
+
+def _lines_of(chunks: Iterable[bytes], config: ReadConfig, counts: FileSummary) -> Iterator[list[str]]:
+    return split_lines(decode_chunks(chunks, counts, bad_bytes=config.bad_bytes))
+
+
+def _count_control_characters(chunks: Iterable[bytes], counts: FileSummary) -> Iterator[bytes]:
+    """Count on bytes, which is faster than on text; for records it would miss what JSON escapes."""
+    for chunk in chunks:
+        counts.num_control_characters += _num_control_characters(chunk)
+        yield chunk
+
+
+def _documents_of_lines(batches: Iterable[list[str]], config: ReadConfig, counts: FileSummary) -> Iterator[Document]:
+    for line, text in group_lines(
+        batches,
+        counts,
+        document_end=config.document_end,
+        heading=re.compile(config.heading),
+        unwrap=config.unwrap,
+    ):
+        counts.num_lines += text.count("\n") + 1
+        yield Document(text, counts.source, line)
+
+
+def _documents_of_records(
+    records: Iterable[Record | BadRecord], config: ReadConfig, counts: FileSummary
+) -> Iterator[Document]:
+    for record in records:
+        document = record if isinstance(record, BadRecord) else _document_of(record, config, counts)
+        if isinstance(document, Document):
+            counts.num_lines += sum(1 for _ in document.lines())
+            yield document
+        elif isinstance(document, BadRecord):
+            if config.bad_records == "error":
+                advice = "leave such records out with --bad-records skip"
+                raise InputError(f"{document.detail}; or {advice}", source=counts.source, line=document.line)
+            counts.skip(document.reason, document.line)
+
+
+def _document_of(record: Record, config: ReadConfig, counts: FileSummary) -> Document | BadRecord | None:
+    """Check a record; None where it is left out and counted."""
+    if record.text is None:
+        counts.skip("null text", record.line)
+        return None
+    text = _sound_text(record.text, record.line, config, counts)
+    if isinstance(text, BadRecord):
+        return text
+    if not text or text.isspace():
+        counts.skip("empty text", record.line)
+        return None
+    try:
+        annotations = _annotations(record.annotations, len(text))
+    except ValueError as error:
+        detail = f"{error} in {config.annotation_column!r}"
+        return BadRecord(record.line, "bad annotation", detail)
+    return Document(text, counts.source, record.line, annotations)
+
+
+def _sound_text(text: str | bytes, line: int, config: ReadConfig, counts: FileSummary) -> str | BadRecord:
+    """Return text that is Unicode throughout; each lone surrogate counts and is replaced as a bad byte is."""
+    is_strict = config.bad_bytes == "error"
+    advice = "replace it with --bad-bytes replace"
+    try:
+        if isinstance(text, str):
+            data = text.encode()
+        else:
+            data, text = text, text.decode()
+    except UnicodeDecodeError as error:
+        if is_strict:
+            byte = f"byte 0x{error.object[error.start]:02x} at byte {error.start} of the text"
+            return BadRecord(line, "not UTF-8", f"{byte} is not UTF-8; {advice}")
+        text, _, num_replaced = decode_replacing(data)
+        counts.replaced(num_replaced, line)
+    except UnicodeEncodeError as error:
+        if is_strict:
+            surrogate = f"the escape \\u{ord(error.object[error.start]):04x} at character {error.start} of the text"
+            return BadRecord(line, "lone surrogate", f"{surrogate} is half a surrogate pair, not a character; {advice}")
+        text, num_replaced = _LONE_SURROGATE.subn("\ufffd", error.object)
+        counts.replaced(num_replaced, line)
+        data = text.encode()
+    counts.num_control_characters += _num_control_characters(data)
+    return text
+
+
+def _num_control_characters(data: bytes) -> int:
+    return len(data) - len(data.translate(None, _CONTROL_BYTES))
+
+
+def _annotations(value: object, num_characters: int) -> tuple[Annotation, ...]:
+    """Check what an annotation column holds; raise ValueError with what is wrong."""
+    if value is None:
+        return ()
+    if not isinstance(value, list):
+        raise ValueError(f"a list of [start, end, kind] is needed, not {type(value).__name__}")
+    annotations = []
+    for item in value:
+        parts = [item.get(key) for key in ("start", "end", "kind")] if isinstance(item, dict) else item
+        match parts:
+            case [int() as start, int() as end, str() as kind] if bool not in (type(start), type(end)):
+                pass
+            case _:
+                raise ValueError(f"[start, end, kind] with two integers and a string is needed, not {item!r}")
+        if not 0 <= start < end <= num_characters:
+            raise ValueError(
+                f"the span {start}..{end} ({kind}) is empty or outside the text of {num_characters} characters"
+            )
+        annotations.append(Annotation(start, end, kind))
+    return tuple(annotations)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 
@@ -52,7 +53,8 @@ class FileSummary:
             self.first_replaced_line = line
 
 
-_TOTALS = tuple(name.name for name in dataclasses.fields(FileSummary) if name.name.startswith("num_"))
+_TOTALS = tuple(count.name for count in dataclasses.fields(FileSummary) if count.name.startswith("num_"))
+_MAX_NOTES = 20
 
 
 @dataclass(slots=True)
@@ -78,29 +80,32 @@ class ReadSummary:
     def __str__(self) -> str:
         """A few lines for a person: the totals, then whatever was not read as it stands."""
         lines = [
-            f"read {self.total('num_documents'):,} documents, {self.total('num_lines'):,} lines, "
-            f"{self.total('num_characters'):,} characters from {_counted(len(self.files), 'file')}"
+            f"read {_counted(self.total('num_documents'), 'document')}, {_counted(self.total('num_lines'), 'line')}, "
+            f"{_counted(self.total('num_characters'), 'character')} from {_counted(len(self.files), 'file')}"
         ]
         if annotations := self.total("num_annotations"):
-            lines.append(f"annotations: {annotations:,}")
-        for name, file_reason in self.skipped_files.items():
-            lines.append(f"not read: {name} ({file_reason})")
-        for file in self.files:
-            if not file.num_documents:
-                lines.append(f"no text: {file.source}")
-            for reason, skipped in file.skipped.items():
-                records = _counted(skipped.count, "record")
-                lines.append(f"skipped: {records} of {file.source}: {reason}, first at line {skipped.first_line}")
-            if file.num_replaced:
-                lines.append(
-                    f"replaced: {file.num_replaced:,} bytes of {file.source} that are not UTF-8, "
-                    f"first in line {file.first_replaced_line}"
-                )
-            if file.num_control_characters:
-                lines.append(f"control characters: {file.num_control_characters:,} in {file.source} (kept)")
-            if file.num_cuts:
-                lines.append(f"cut: very long documents of {file.source} at {_counted(file.num_cuts, 'line end')}")
+            lines.append(f"with {_counted(annotations, 'annotation')}")
+        notes = [note for file in self.files for note in _notes(file)]
+        notes += [f"not read: {name} ({reason})" for name, reason in self.skipped_files.items()]
+        lines += notes[:_MAX_NOTES]
+        if len(notes) > _MAX_NOTES:
+            lines.append(f"and {_counted(len(notes) - _MAX_NOTES, 'note')} more of this kind")
         return "\n".join(lines)
+
+
+def _notes(file: FileSummary) -> Iterator[str]:
+    if not file.num_documents:
+        yield f"no text: {file.source}"
+    for reason, skipped in file.skipped.items():
+        records = _counted(skipped.count, "record")
+        yield f"skipped: {records} of {file.source} ({reason}), first in line {skipped.first_line}"
+    if file.num_replaced:
+        replaced = _counted(file.num_replaced, "byte")
+        yield f"replaced: {replaced} of {file.source} (not UTF-8), first in line {file.first_replaced_line}"
+    if file.num_control_characters:
+        yield f"kept: {_counted(file.num_control_characters, 'control character')} of {file.source}"
+    if file.num_cuts:
+        yield f"cut: very long documents of {file.source}, at {_counted(file.num_cuts, 'line end')}"
 
 
 def _counted(number: int, noun: str) -> str:
