@@ -15,7 +15,7 @@ from accelerate.utils import DistributedType
 from torch import nn
 
 from spanbert.errors import ConfigurationError, MissingDependencyError
-from spanbert.training.config import Precision, TrainingConfig
+from spanbert.training.config import Device, Precision, TrainingConfig
 
 
 def has_fast_bf16(device: torch.device) -> bool:
@@ -26,6 +26,17 @@ def has_fast_bf16(device: torch.device) -> bool:
         capabilities = torch.cpu.get_capabilities()
         return any(bool(present) for name, present in capabilities.items() if name.endswith("bf16"))
     return False
+
+
+def choose_device(device: Device) -> torch.device:
+    """The device that `auto`, `cpu` or `cuda` means here.
+
+    Raises:
+        ConfigurationError: cuda, and torch sees no GPU.
+    """
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ConfigurationError("--device cuda: torch sees no GPU here: use --device cpu")
+    return torch.device("cpu" if device == "cpu" or not torch.cuda.is_available() else "cuda")
 
 
 def resolve_precision(precision: Precision, device: torch.device) -> str:
@@ -56,14 +67,12 @@ def make_accelerator(config: TrainingConfig) -> Accelerator:
             step than processes.
         MissingDependencyError: the tracker is not installed.
     """
-    if config.device == "cuda" and not torch.cuda.is_available():
-        raise ConfigurationError("--device cuda: torch sees no GPU here: use --device cpu")
+    device = choose_device(config.device)
     if os.environ.get("ACCELERATE_USE_FSDP", "").lower() in {"1", "true"} and not torch.cuda.is_available():
         raise ConfigurationError(
             "FSDP needs a GPU, and torch sees none here: launch without --use_fsdp (several processes on CPU use DDP)"
         )
     set_threads(config.threads)
-    device = torch.device("cpu" if config.device == "cpu" or not torch.cuda.is_available() else "cuda")
     precision = resolve_precision(config.precision, device)
     try:
         accelerator = Accelerator(

@@ -138,6 +138,21 @@ class Trainer:
                     return stop_signal
         return 0
 
+    def time_steps(self, number: int) -> tuple[float, float]:
+        """Take the run's first steps without saving or logging anything, to see how long they take.
+
+        Returns:
+            Seconds, and pieces over all processes.
+        """
+        pieces, started = 0.0, time.perf_counter()
+        with deterministic(self.accelerator.device):
+            for step in range(number):
+                batches = self.plan.data.micro_batches(
+                    step, self.accelerator.process_index, self.accelerator.num_processes
+                )
+                pieces += self._optimiser_step(batches)[0]["pieces"]
+        return time.perf_counter() - started, pieces
+
     def _optimiser_step(self, micro_batches: Sequence[Batch]) -> tuple[dict[str, float], int]:
         """One step over `micro_batches`; its losses, pieces and gradient norm, and the signal that asks to stop."""
         counts, stop_signal = self._global_counts(micro_batches)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from spanbert.encoder import UnpaddedLayout
+from spanbert.tasks.pretraining.blocks import Int64Array
 from spanbert.tasks.pretraining.masking import MaskedBlocks
 
 
@@ -47,7 +48,8 @@ class PretrainingBatch:
         sbo: targets of the span boundary objective, None where the masking scheme has none.
         next_sentence: [B] 0 where the second segment follows the first, 1 where it does not (Hugging Face's
             convention), -100 where there is no second segment; None for single sequences.
-        counts: numbers of targets by loss name, and "spans", "blocks" and "pieces".
+        counts: numbers of targets by loss name, "sbo_beyond_table" for pieces whose place in the span has no row in the
+            position table, and "spans", "blocks" and "pieces".
     """
 
     pieces: Tensor
@@ -74,3 +76,99 @@ class PretrainingBatch:
 
 def _tensors(sbo: SboTargets) -> Iterator[Tensor]:
     return (getattr(sbo, field.name) for field in fields(sbo))
+
+
+def assemble(
+    masked: MaskedBlocks,
+    window_of_segment: Int64Array,
+    *,
+    cls_id: int,
+    sep_id: int,
+    sbo_positions: int,
+    is_next: NDArray[np.int8] | None = None,
+) -> PretrainingBatch:
+    """Put special pieces around masked segments: `[CLS] A [SEP]`, or `[CLS] A [SEP] B [SEP]`.
+
+    Args:
+        masked: N' pieces in S' segments, after masking.
+        window_of_segment: [S'] ascending from 0; two neighbours with the same number are one block's segments A and B.
+        cls_id: id of [CLS].
+        sep_id: id of [SEP].
+        sbo_positions: rows of the head's position table; a span's pieces beyond it have no SBO target. 0 for no SBO.
+        is_next: [B] 1, 0, or -1 for no second segment; None for single sequences.
+    """
+    blocks = masked.blocks
+    num_windows = int(window_of_segment[-1]) + 1
+    numbers = np.arange(len(blocks))
+    # Before segment j stand one [CLS] for each window so far and one [SEP] for each earlier segment.
+    shifts = window_of_segment + 1 + numbers  # [S']
+    segment_of_piece = np.repeat(numbers, blocks.lengths)  # [N']
+    ends = blocks.offsets[1:] + shifts  # [S'] where each segment's [SEP] goes
+    last_segment = np.flatnonzero(np.diff(window_of_segment, append=num_windows))  # [B]
+    window_ends = ends[last_segment] + 1
+    lengths = np.diff(window_ends, prepend=0)  # [B]
+
+    pieces = np.full(int(window_ends[-1]), sep_id, dtype=np.int64)
+    pieces[np.arange(len(masked.pieces)) + shifts[segment_of_piece]] = masked.pieces
+    pieces[window_ends - lengths] = cls_id
+    span_shifts = shifts[masked.span_blocks]
+    span_lengths = masked.span_ends - masked.span_starts
+    span_of_masked = np.repeat(np.arange(len(span_lengths)), span_lengths)  # [M]
+    positions, labels = masked.positions, masked.targets  # [M]
+    sbo = None
+    if sbo_positions:
+        sbo = _sbo_targets(masked, span_shifts, span_of_masked, positions, labels, sbo_positions)
+    segments = None
+    if is_next is not None:
+        in_second = np.diff(window_of_segment, prepend=-1) == 0  # [S']
+        segments = torch.from_numpy(np.repeat(in_second.astype(np.int64), _segment_widths(blocks.lengths, in_second)))
+    counts = {
+        "mlm": len(positions),
+        "sbo": 0 if sbo is None else len(sbo.labels),
+        "sbo_beyond_table": 0 if sbo is None else int((span_lengths - sbo_positions).clip(0)[masked.has_sbo].sum()),
+        "nsp": 0 if is_next is None else int((is_next >= 0).sum()),
+        "spans": len(span_lengths),
+        "blocks": num_windows,
+        "pieces": len(pieces),
+    }
+    return PretrainingBatch(
+        pieces=torch.from_numpy(pieces),
+        layout=UnpaddedLayout.from_lengths(torch.from_numpy(lengths)),
+        segments=segments,
+        masked=torch.from_numpy(positions + span_shifts[span_of_masked]),
+        labels=torch.from_numpy(labels),
+        span_of_masked=torch.from_numpy(span_of_masked),
+        num_spans=len(span_lengths),
+        sbo=sbo,
+        next_sentence=None if is_next is None else torch.from_numpy(_next_sentence_labels(is_next)),
+        counts=counts,
+    )
+
+
+def _sbo_targets(
+    masked: MaskedBlocks,
+    span_shifts: Int64Array,
+    span_of_masked: Int64Array,
+    positions: Int64Array,
+    labels: Int64Array,
+    sbo_positions: int,
+) -> SboTargets:
+    offsets = positions - masked.span_starts[span_of_masked]  # [M]
+    kept = masked.has_sbo[span_of_masked] & (offsets < sbo_positions)
+    return SboTargets(
+        left=torch.from_numpy(masked.span_starts + span_shifts - 1),
+        right=torch.from_numpy(masked.span_ends + span_shifts),
+        span=torch.from_numpy(span_of_masked[kept]),
+        offset=torch.from_numpy(offsets[kept]),
+        labels=torch.from_numpy(labels[kept]),
+    )
+
+
+def _segment_widths(lengths: Int64Array, in_second: NDArray[np.bool_]) -> Int64Array:
+    """Pieces of each segment with its [SEP], and the window's [CLS] for the first."""
+    widths: Int64Array = lengths + np.where(in_second, 1, 2)
+    return widths
+
+
+def _next_sentence_labels(is_next: NDArray[np.int8]) -> Int64Array:
+    return np.where(is_next < 0, -100, 1 - is_next).astype(np.int64)

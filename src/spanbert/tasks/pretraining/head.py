@@ -147,7 +147,7 @@ class SpanBertForPreTraining(SpanBertPreTrainedModel):
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
-        super()._init_weights(module)
+        super()._init_weights(module)  # type: ignore[no-untyped-call]
         if isinstance(module, (MaskedPieceHead, SpanBoundaryHead)):
             initialization.zeros_(module.bias)
 

@@ -1,0 +1,132 @@
+"""The command `spanbert`: a table of verbs, each a dataclass of options and a function that takes it.
+
+Nothing of a verb is imported before it is asked for, so that `spanbert --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from difflib import get_close_matches
+from importlib.metadata import version
+from typing import Any, NamedTuple
+
+from spanbert.errors import SpanBertError
+
+
+class Verb(NamedTuple):
+    """A verb of the command line: where its options and its code live, and its line in `spanbert --help`."""
+
+    options: str
+    code: str
+    summary: str
+
+
+_PRETRAINING = "spanbert.tasks.pretraining"
+
+VERBS = {
+    "sample": Verb(
+        "spanbert.sample_corpus.export:SampleConfig",
+        "spanbert.sample_corpus.export:run",
+        "write out the sample corpus that ships with the package",
+    ),
+    "preview": Verb(
+        f"{_PRETRAINING}.preview:PreviewConfig",
+        f"{_PRETRAINING}.preview:run",
+        "show, in colour, what a masking scheme masks in your text",
+    ),
+    "prepare": Verb(
+        f"{_PRETRAINING}.prepare:PrepareConfig",
+        f"{_PRETRAINING}.prepare:run",
+        "turn raw text into a tokenised corpus (and train a vocabulary)",
+    ),
+    "pretrain": Verb(
+        f"{_PRETRAINING}.config:PretrainConfig",
+        f"{_PRETRAINING}.pretrain:run",
+        "pre-train a SpanBERT on a corpus, from scratch or from a model",
+    ),
+    "evaluate": Verb(
+        f"{_PRETRAINING}.evaluate:EvaluateConfig",
+        f"{_PRETRAINING}.evaluate:run",
+        "measure a pre-trained model on a corpus",
+    ),
+    "fill": Verb(
+        f"{_PRETRAINING}.fill:FillConfig",
+        f"{_PRETRAINING}.fill:run",
+        "fill [MASK] spans of a text with ranked candidates",
+    ),
+    "info": Verb("spanbert.info:InfoConfig", "spanbert.info:run", "describe a model, a corpus or a run"),
+    "convert": Verb(
+        "spanbert.convert:ConvertConfig",
+        "spanbert.convert:run",
+        "bring in other checkpoints, or take ours out to plain BERT",
+    ),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a verb.
+
+    Args:
+        arguments: the command line without the program's name; None means this process's own.
+
+    Returns:
+        The exit status: 0, 1 after an error that was printed, 2 for a command line that is not understood, 130 after
+        Ctrl-C, 128 + n after signal n.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if not words or words[0] in {"-h", "--help", "help"}:
+        print(_help())
+        return 0 if words else 2
+    if words[0] == "--version":
+        print(f"spanbert {version('spanbert')}")
+        return 0
+    name = words[0]
+    if name not in VERBS:
+        nearest = get_close_matches(name, VERBS, n=1)
+        hint = f"did you mean '{nearest[0]}'?" if nearest else f"the verbs are {', '.join(VERBS)}"
+        print(f"spanbert: there is no verb '{name}': {hint}", file=sys.stderr)
+        return 2
+    try:
+        return _run(name, words[1:])
+    except SpanBertError as error:
+        print(f"spanbert {name}: error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # The reader of our output has gone (`| head`); without this Python would complain once more at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+
+
+def _run(name: str, words: Sequence[str]) -> int:
+    from spanbert.options import parse_options
+
+    verb = VERBS[name]
+    config: object = parse_options(_import(verb.options), words, program=f"spanbert {name}")
+    status: int = _import(verb.code)(config)
+    return status
+
+
+def _import(place: str) -> Any:
+    module, _, attribute = place.partition(":")
+    return getattr(importlib.import_module(module), attribute)
+
+
+def _help() -> str:
+    rows = "\n".join(f"  {name:<10} {verb.summary}" for name, verb in VERBS.items())
+    return f"""usage: spanbert VERB [OPTIONS]
+
+Pre-train span-aware Transformer encoders (SpanBERT) on your own text.
+
+{rows}
+
+From text to a model:
+  spanbert prepare my-texts/ --output corpus
+  spanbert pretrain corpus --output model
+  spanbert fill model "The capital of [MASK] is Paris."
+
+`spanbert VERB --help` explains the options of a verb; every verb also takes --config FILE.toml."""

@@ -1,0 +1,101 @@
+"""Command line and configuration files from the dataclass of a verb, with `tyro`."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import tomllib
+from collections.abc import Sequence
+from dataclasses import MISSING, fields
+from pathlib import Path
+from typing import Any, TypeVar, get_type_hints
+
+import tyro
+
+from spanbert.errors import ConfigurationError
+
+ConfigT = TypeVar("ConfigT")
+
+CONFIG_FLAG = "--config"
+
+
+def parse_options(config_class: type[ConfigT], arguments: Sequence[str], *, program: str) -> ConfigT:
+    """Build a verb's configuration from its command line.
+
+    `--config FILE.toml`, anywhere among the arguments, gives values under the same names as the flags (with `_`); flags
+    on the command line win.
+
+    Args:
+        config_class: a keyword-only dataclass whose attribute docstrings are the help.
+        arguments: the words after the verb.
+        program: how the usage line begins.
+
+    Raises:
+        ConfigurationError: the file is not TOML, or has a key that is no option of this verb.
+        SystemExit: after `--help`, or with status 2 after printing what is wrong with the command line.
+    """
+    rest, file = _take_config_flag(list(arguments))
+    default = None if file is None else _with_values(config_class, read_config_file(config_class, file))
+    parsed: ConfigT = tyro.cli(
+        config_class,
+        args=rest,
+        prog=program,
+        default=default,
+        description=f"{inspect.cleandoc(config_class.__doc__ or '')}\n\n{CONFIG_FLAG} FILE.toml reads options from a file.",
+    )
+    return parsed
+
+
+def read_config_file(config_class: type[Any], path: Path) -> dict[str, Any]:
+    """The values of a TOML file, each checked to be an option of the verb.
+
+    Raises:
+        ConfigurationError: the file cannot be read, is not TOML, or has an unknown key (the nearest right one is
+            named).
+    """
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigurationError(f"{path}: cannot be read: {error.strerror}") from error
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigurationError(f"{path}: not a TOML file: {error}") from error
+    hints = get_type_hints(config_class)
+    known = {field.name for field in fields(config_class)}
+    parsed = {}
+    for key, value in values.items():
+        name = key.replace("-", "_")
+        if name not in known:
+            nearest = difflib.get_close_matches(name, known, n=1)
+            hint = f": did you mean {nearest[0]!r}?" if nearest else f"; the options are {', '.join(sorted(known))}"
+            raise ConfigurationError(f"{path}: unknown option {key!r}{hint}")
+        parsed[name] = _parse_value(hints[name], value, f"{path}: {key} = {value!r}")
+    return parsed
+
+
+def _parse_value(hint: Any, value: Any, what: str) -> Any:
+    """Let the command line's own parser turn a TOML value into the type of an option."""
+    words = [str(item) for item in value] if isinstance(value, list) else [str(value)]
+    try:
+        return tyro.cli(hint, args=words, console_outputs=False)
+    except SystemExit:
+        raise ConfigurationError(f"{what} is not a value that this option takes") from None
+
+
+def _with_values(config_class: type[ConfigT], values: dict[str, Any]) -> ConfigT:
+    """An instance with `values`, the class's defaults, and a mark where a required option is still missing."""
+    for field in fields(config_class):  # type: ignore[arg-type]  # a verb's configuration is a dataclass
+        if field.default is MISSING and field.default_factory is MISSING:
+            values.setdefault(field.name, tyro.MISSING)
+    return config_class(**values)
+
+
+def _take_config_flag(arguments: list[str]) -> tuple[list[str], Path | None]:
+    """Split `--config FILE` or `--config=FILE` off a command line."""
+    for number, word in enumerate(arguments):
+        if word == CONFIG_FLAG:
+            if number + 1 == len(arguments):
+                raise ConfigurationError(f"{CONFIG_FLAG} needs the name of a TOML file")
+            return arguments[:number] + arguments[number + 2 :], Path(arguments[number + 1])
+        if word.startswith(CONFIG_FLAG + "="):
+            return arguments[:number] + arguments[number + 1 :], Path(word.partition("=")[2])
+    return arguments, None

@@ -1,0 +1,151 @@
+"""The options of `spanbert pretrain`. Free of torch, so that `--help` answers at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from spanbert.errors import ConfigurationError
+from spanbert.tasks.pretraining.masking import MaskingConfig, Preset, Scheme
+from spanbert.training.config import TrainingConfig
+
+SIZES: dict[str, tuple[int, int, int]] = {
+    "tiny": (2, 128, 2),
+    "mini": (4, 256, 4),
+    "small": (4, 512, 8),
+    "medium": (8, 512, 8),
+    "base": (12, 768, 12),
+    "large": (24, 1024, 16),
+}
+"""(layers, width, attention heads) by the names that Turc et al. 2019 gave to BERT's sizes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PretrainConfig(TrainingConfig):
+    """Pre-train a SpanBERT on a corpus from `spanbert prepare`.
+
+    Start from scratch at a --size, or continue from a model with --from. The defaults follow the paper (Joshi et al.
+    2019): spans masked at 15 %, span boundary objective, single sequences. The folder it writes opens in transformers.
+    """
+
+    corpus: tyro.conf.Positional[Path]
+    """Folder written by `spanbert prepare`."""
+
+    init_from: Annotated[str | None, tyro.conf.arg(name="from")] = None
+    """Continue from this model: a folder, a hub name, or an original checkpoint; --size is read from it then."""
+
+    size: Literal["tiny", "mini", "small", "medium", "base", "large"] = "mini"
+    """Layers x width: tiny 2 x 128, mini 4 x 256, small 4 x 512, medium 8 x 512, base 12 x 768, large 24 x 1024."""
+
+    layers: int | None = None
+    """Transformer layers, instead of the size's."""
+
+    width: int | None = None
+    """Hidden width, instead of the size's."""
+
+    heads: int | None = None
+    """Attention heads, instead of the size's."""
+
+    sequence_length: int = 128
+    """Pieces of a block, [CLS] and [SEP] counted."""
+
+    max_positions: int = 512
+    """Rows of the position table of a new model: the longest sequence it can ever read."""
+
+    dropout: float = 0.1
+    """Dropout of hidden states."""
+
+    attention_dropout: float = 0.0
+    """Dropout of attention weights; above 0 it leaves the fused attention kernels and costs speed."""
+
+    scheme: Scheme = "spans"
+    """What is masked: spans of words, single whole words, single pieces, or annotated entities or noun phrases."""
+
+    preset: Preset = "paper"
+    """Masking and loss as the paper describes them, or as the released model was trained."""
+
+    budget: float = 0.15
+    """Share of the pieces that are masked."""
+
+    span_p: float = 0.2
+    """Parameter of the geometric distribution of span lengths in words."""
+
+    max_span_words: int = 10
+    """Longest span in words."""
+
+    sbo: bool = True
+    """Train the span boundary objective; it is always off for the scheme `pieces`."""
+
+    sbo_positions: int = 20
+    """Rows of the boundary objective's position table; pieces of a span beyond them have no boundary loss."""
+
+    nsp: bool = False
+    """Two-segment blocks with next-sentence prediction, as in BERT."""
+
+    held_out: float = 0.01
+    """Share of the corpus's documents that is never trained on but validated on."""
+
+    validation: tuple[Path, ...] = ()
+    """Further corpora to validate on, prepared with the same tokenizer."""
+
+    max_validation_blocks: int = 1024
+    """At most so many blocks of each validation set, evenly spread."""
+
+    learning_rate: float = 5e-4
+    """Highest learning rate. 5e-4 suits small new models; use about 1e-4 for 12 x 768 and 5e-5 with --from."""
+
+    estimate: bool = False
+    """Print parameters, memory and time, measured on a few steps, and do nothing else."""
+
+    def __post_init__(self) -> None:
+        """Refuse values that make no sense.
+
+        Raises:
+            ConfigurationError: an option is out of range or contradicts another.
+        """
+        super().__post_init__()
+        self.masking  # noqa: B018  # it checks its own values
+        if not 0 <= self.held_out < 1:
+            raise ConfigurationError(f"--held-out is a share from 0 to below 1, not {self.held_out}")
+        smallest = 5 if self.nsp else 3
+        if self.sequence_length < smallest:
+            raise ConfigurationError(f"--sequence-length must be at least {smallest}, not {self.sequence_length}")
+        if self.init_from is None and self.sequence_length > self.max_positions:
+            raise ConfigurationError(
+                f"--sequence-length {self.sequence_length} needs --max-positions of at least as much, "
+                f"not {self.max_positions}"
+            )
+        if self.sbo_positions < 1:
+            raise ConfigurationError(f"--sbo-positions must be at least 1, not {self.sbo_positions}: use --no-sbo")
+        for name in ("dropout", "attention_dropout"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ConfigurationError(f"--{name.replace('_', '-')} is a share from 0 to below 1")
+        if self.max_validation_blocks < 1:
+            raise ConfigurationError(f"--max-validation-blocks must be at least 1, not {self.max_validation_blocks}")
+        if self.init_from is None and self.shape[1] % self.shape[2]:
+            raise ConfigurationError(f"a width of {self.shape[1]} cannot be split into {self.shape[2]} attention heads")
+
+    @property
+    def masking(self) -> MaskingConfig:
+        """The masking scheme."""
+        return MaskingConfig(
+            scheme=self.scheme,
+            preset=self.preset,
+            budget=self.budget,
+            p=self.span_p,
+            max_span_words=self.max_span_words,
+        )
+
+    @property
+    def uses_sbo(self) -> bool:
+        """Whether there is a span boundary objective: single pieces have no boundaries to learn from."""
+        return self.sbo and self.scheme != "pieces"
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(layers, width, attention heads) of a new model."""
+        layers, width, heads = SIZES[self.size]
+        return self.layers or layers, self.width or width, self.heads or heads

@@ -1,0 +1,110 @@
+"""`spanbert evaluate`: a pre-trained model measured on a corpus, under masks that never change."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+from spanbert.errors import ConfigurationError
+from spanbert.tasks.pretraining.masking import MaskingConfig, Preset, Scheme
+from spanbert.training.config import Device, Precision
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateConfig:
+    """Measure a pre-trained model on a corpus: losses, perplexity, accuracy of pieces and of whole spans."""
+
+    model: tyro.conf.Positional[str]
+    """Model folder or hub name."""
+
+    corpus: tyro.conf.Positional[Path]
+    """Folder written by `spanbert prepare` with the model's own tokenizer."""
+
+    sequence_length: int = 128
+    """Pieces of a block, [CLS] and [SEP] counted."""
+
+    scheme: Scheme = "spans"
+    """What is masked."""
+
+    preset: Preset = "paper"
+    """How spans are placed: as in the paper, or as in the released model."""
+
+    budget: float = 0.15
+    """Share of the pieces that are masked."""
+
+    max_blocks: int | None = None
+    """At most so many blocks, evenly spread over the corpus; the default is all."""
+
+    micro_batch_pieces: int = 8192
+    """Most pieces, padding counted, that go through the model at once."""
+
+    seed: int = 0
+    """Seed of the masks."""
+
+    device: Device = "auto"
+    """auto takes a GPU when there is one."""
+
+    precision: Precision = "auto"
+    """bf16 autocast or fp32; auto takes bf16 where the processor multiplies it in hardware."""
+
+    threads: int | None = None
+    """CPU threads of torch; the default is all cores."""
+
+    json: bool = False
+    """Print JSON."""
+
+
+def run(config: EvaluateConfig) -> int:
+    """The verb."""
+    metrics = evaluate_pretraining(config)
+    if config.json:
+        print(json.dumps(metrics))
+    else:
+        for name, value in metrics.items():
+            print(f"{name.replace('_', ' '):<20} {value:.4f}")
+    return 0
+
+
+def evaluate_pretraining(config: EvaluateConfig) -> dict[str, float]:
+    """Metrics of a model on a corpus; see `pretraining_metrics` for their names.
+
+    Raises:
+        CheckpointError: the folder has no masked language model, or cannot be read.
+        CorpusError: the corpus was made with another tokenizer.
+    """
+    from accelerate import Accelerator
+
+    from spanbert.checkpoints import load_pretraining_model
+    from spanbert.tasks.pretraining.corpus import Corpus
+    from spanbert.tasks.pretraining.data import MaskedCorpus, PretrainingValidation, SingleSequences
+    from spanbert.tasks.pretraining.head import HeadSettings
+    from spanbert.tasks.pretraining.metrics import pretraining_metrics
+    from spanbert.tokenization import PieceTokenizer
+    from spanbert.training.devices import choose_device, resolve_precision, set_threads
+    from spanbert.training.evaluation import evaluate
+
+    corpus = Corpus.open(config.corpus, tokenizer_fingerprint=PieceTokenizer.load(config.model).fingerprint)
+    model, _ = load_pretraining_model(config.model, require_heads=True)
+    limit = int(model.config.max_position_embeddings)
+    if not 3 <= config.sequence_length <= limit:
+        raise ConfigurationError(f"--sequence-length must lie between 3 and the model's {limit} positions")
+    if config.max_blocks is not None and config.max_blocks < 1:
+        raise ConfigurationError(f"--max-blocks must be at least 1, not {config.max_blocks}")
+    set_threads(config.threads)
+    device = choose_device(config.device)
+    precision = resolve_precision(config.precision, device)
+    stream = SingleSequences(corpus, config.sequence_length, None)
+    masked = MaskedCorpus(
+        corpus,
+        stream,
+        MaskingConfig(scheme=config.scheme, preset=config.preset, budget=config.budget),
+        micro_batch_pieces=config.micro_batch_pieces,
+        sbo_positions=HeadSettings.of(model.config).sbo_positions,
+        seed=config.seed,
+    )
+    accelerator = Accelerator(cpu=device.type == "cpu", mixed_precision="bf16" if precision == "bf16" else "no")
+    data = PretrainingValidation(masked, config.max_blocks or len(stream))
+    return evaluate(accelerator.prepare_model(model, evaluation_mode=True), data, accelerator, pretraining_metrics)

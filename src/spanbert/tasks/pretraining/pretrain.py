@@ -1,0 +1,275 @@
+"""`spanbert pretrain`: corpus, model and training loop put together, and what the run leaves behind."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+
+from spanbert.checkpoints import extend_vocabulary, load_pretraining_model, save_pretraining_model
+from spanbert.encoder import count_parameters
+from spanbert.errors import ConfigurationError, CorpusError
+from spanbert.tasks.pretraining.as_released import MAX_SBO_TARGETS
+from spanbert.tasks.pretraining.config import PretrainConfig
+from spanbert.tasks.pretraining.corpus import Corpus
+from spanbert.tasks.pretraining.data import (
+    BlockStream,
+    MaskedCorpus,
+    PretrainingData,
+    PretrainingValidation,
+    SegmentPairs,
+    SingleSequences,
+)
+from spanbert.tasks.pretraining.estimate import estimate_run, format_estimate
+from spanbert.tasks.pretraining.head import HeadSettings, SpanBertForPreTraining, initial_config
+from spanbert.tasks.pretraining.metrics import pretraining_metrics
+from spanbert.tasks.pretraining.model_card import write_model_card
+from spanbert.tokenization import PieceTokenizer
+from spanbert.training.contract import TrainingPlan
+from spanbert.training.devices import describe_machine, make_accelerator
+from spanbert.training.loop import Trainer, num_steps
+from spanbert.training.progress import make_reporter
+from spanbert.training.record import command_line, now, plot_history, read_history, versions, write_json
+
+HELD_OUT = "held-out"
+"""Name of the validation set that is made of the corpus's own held-out documents."""
+
+CURVES = (
+    ("mlm_loss", "sbo_loss", "nsp_loss"),
+    ("mlm_accuracy", "sbo_accuracy", "exact_span_accuracy", "nsp_accuracy"),
+    ("learning_rate",),
+)
+"""The panels of the picture of the curves."""
+
+# What may differ between a run and its resumption: these do not touch its course.
+_FREE_TO_CHANGE = frozenset(
+    {"output", "resume", "overwrite", "quiet", "estimate", "tracker", "keep_checkpoints", "save_every"}
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class PretrainingResult:
+    """What a run gave.
+
+    Attributes:
+        output: the folder with the model, its curves and its record.
+        metrics: the last metrics of every validation set.
+        stopped_by: 0, or the number of the signal after which the run saved its state; no model is written then.
+    """
+
+    output: Path
+    metrics: dict[str, dict[str, float]]
+    stopped_by: int = 0
+
+
+def run(config: PretrainConfig) -> int:
+    """The verb: 0, or 128 + n after signal n."""
+    if config.estimate:
+        accelerator = make_accelerator(config)
+        model, plan, _ = _prepare(config, accelerator)
+        print(format_estimate(estimate_run(model, plan, config, accelerator)))
+        return 0
+    result = pretrain(config)
+    return 128 + result.stopped_by if result.stopped_by else 0
+
+
+def pretrain(config: PretrainConfig) -> PretrainingResult:
+    """Pre-train a model.
+
+    Args:
+        config: see `PretrainConfig`.
+
+    Raises:
+        ConfigurationError: options contradict each other, the corpus or the run in the output folder.
+        CorpusError: the corpus is damaged, too small, or made with another tokenizer than the model.
+        CheckpointError: the model to start from, or every checkpoint to resume from, cannot be used.
+        TrainingError: the loss is not a number, or the disk is full.
+
+    Example:
+        >>> pretrain(PretrainConfig(corpus=Path("corpus"), output=Path("model"), steps=1000)).metrics["held-out"]
+    """
+    accelerator = make_accelerator(config)
+    if accelerator.is_main_process:
+        _claim_output(config)
+    accelerator.wait_for_everyone()
+    model, plan, corpus = _prepare(config, accelerator)
+    accelerator.init_trackers("spanbert", config=_fingerprint(config, corpus))
+    record = _start_record(config, corpus, model, accelerator)
+    quiet = config.quiet or not accelerator.is_main_process
+    with make_reporter(num_steps(config, plan.data.num_examples), quiet=quiet) as reporter:
+        reporter.say(
+            f"{count_parameters(model.parameters()):,} parameters, {plan.data.num_examples:,} blocks an epoch, "
+            f"{num_steps(config, plan.data.num_examples):,} steps, {record['machine']['precision']} on "
+            f"{record['machine']['device_name']}"
+        )
+        stopped_by = Trainer(model, plan, config, accelerator, reporter).run()
+    accelerator.end_training()
+    metrics: dict[str, dict[str, float]] = {}
+    if accelerator.is_main_process:
+        metrics = _last_metrics(config.output / "history.jsonl")
+        record |= {"metrics": metrics, "ended": now(), "status": "interrupted" if stopped_by else "finished"}
+        _finish(config, accelerator.unwrap_model(model), corpus, record)
+    accelerator.wait_for_everyone()
+    return PretrainingResult(config.output, metrics, stopped_by)
+
+
+def _claim_output(config: PretrainConfig) -> None:
+    """Make the output folder ours, or refuse it."""
+    output = config.output
+    if output.exists() and not output.is_dir():
+        raise ConfigurationError(f"{output}: is a file; --output names a folder")
+    holds_run = (output / "run.json").exists()
+    if output.exists() and any(output.iterdir()) and not holds_run:
+        raise ConfigurationError(f"{output}: is not empty and holds no run of ours: choose another --output")
+    if holds_run and not (config.resume or config.overwrite):
+        raise ConfigurationError(
+            f"{output}: already holds a run: go on with --resume, replace it with --overwrite, or choose another "
+            "--output"
+        )
+    if config.overwrite and output.exists():
+        shutil.rmtree(output)
+    output.mkdir(parents=True, exist_ok=True)
+
+
+def _prepare(config: PretrainConfig, accelerator: Accelerator) -> tuple[SpanBertForPreTraining, TrainingPlan, Corpus]:
+    corpus = Corpus.open(config.corpus)
+    model = _make_model(config, corpus, verbose=accelerator.is_main_process and not config.quiet)
+    limit = int(model.config.max_position_embeddings)
+    if config.sequence_length > limit:
+        raise ConfigurationError(f"--sequence-length {config.sequence_length}: the model's position table has {limit}")
+    held_out = corpus.held_out_documents(config.held_out, config.seed)
+
+    def masked(source: Corpus, documents: Any) -> MaskedCorpus:
+        return MaskedCorpus(
+            source,
+            _blocks(config, source, documents),
+            config.masking,
+            micro_batch_pieces=config.micro_batch_pieces,
+            sbo_positions=_sbo_positions(config, model),
+            seed=config.seed,
+        )
+
+    training = masked(corpus, ~held_out)
+    if not len(training.stream):
+        raise CorpusError(f"{config.corpus}: nothing to train on: lower --held-out or bring more text")
+    validation = {}
+    if held_out.any():
+        validation[HELD_OUT] = PretrainingValidation(masked(corpus, held_out), config.max_validation_blocks)
+    for path in config.validation:
+        other = Corpus.open(path, tokenizer_fingerprint=corpus.tokenizer_fingerprint)
+        if path.name in validation:
+            raise ConfigurationError(f"--validation {path}: there are two validation sets named {path.name!r}")
+        validation[path.name] = PretrainingValidation(masked(other, None), config.max_validation_blocks)
+    plan = TrainingPlan(
+        data=PretrainingData(training, config.batch_size, seed=config.seed),
+        validation=validation,
+        summarise=pretraining_metrics,
+        hot_modules=tuple(model.bert.encoder.layer),
+        # The released model divides the summed boundary loss by the number of targets plus one.
+        denominator_offsets={"sbo": 1.0} if config.preset == "as-released" else {},
+        fingerprint=_fingerprint(config, corpus),
+    )
+    return model, plan, corpus
+
+
+def _blocks(config: PretrainConfig, corpus: Corpus, documents: Any) -> BlockStream:
+    if config.nsp:
+        return SegmentPairs(corpus, config.sequence_length, documents, seed=config.seed)
+    return SingleSequences(corpus, config.sequence_length, documents)
+
+
+def _sbo_positions(config: PretrainConfig, model: SpanBertForPreTraining) -> int:
+    positions = HeadSettings.of(model.config).sbo_positions if config.uses_sbo else 0
+    return min(positions, MAX_SBO_TARGETS) if config.preset == "as-released" else positions
+
+
+def _make_model(config: PretrainConfig, corpus: Corpus, *, verbose: bool) -> SpanBertForPreTraining:
+    settings = HeadSettings(sbo_positions=config.sbo_positions if config.uses_sbo else 0, nsp=config.nsp)
+    torch.manual_seed(config.seed)
+    if config.init_from is None:
+        layers, width, heads = config.shape
+        return SpanBertForPreTraining(
+            initial_config(
+                settings,
+                vocab_size=corpus.vocab_size,
+                hidden_size=width,
+                num_hidden_layers=layers,
+                num_attention_heads=heads,
+                intermediate_size=4 * width,
+                max_position_embeddings=config.max_positions,
+                hidden_dropout_prob=config.dropout,
+                attention_probs_dropout_prob=config.attention_dropout,
+                pad_token_id=corpus.tokenizer.pad_id,
+            )
+        )
+    model, report = load_pretraining_model(
+        config.init_from, sbo_positions=settings.sbo_positions, nsp=settings.nsp, seed=config.seed
+    )
+    num_new = extend_vocabulary(model, PieceTokenizer.load(config.init_from), corpus.tokenizer, source=str(corpus.path))
+    if verbose:
+        print(report, file=sys.stderr)
+        if num_new:
+            print(f"{num_new} pieces of the corpus's vocabulary are new to the model", file=sys.stderr)
+    return model
+
+
+def _fingerprint(config: PretrainConfig, corpus: Corpus) -> dict[str, Any]:
+    """Everything that shapes the course of the run, as JSON values."""
+    shaping = {key: value for key, value in _as_json(config).items() if key not in _FREE_TO_CHANGE | {"corpus"}}
+    return shaping | {"corpus": corpus.manifest["files"]["pieces.bin"]["sha256"]}
+
+
+def _as_json(config: PretrainConfig) -> dict[str, Any]:
+    values = dataclasses.asdict(config)
+    return {key: _json_value(value) for key, value in values.items()}
+
+
+def _json_value(value: Any) -> Any:
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, tuple):
+        return [_json_value(item) for item in value]
+    return value
+
+
+def _start_record(
+    config: PretrainConfig, corpus: Corpus, model: SpanBertForPreTraining, accelerator: Accelerator
+) -> dict[str, Any]:
+    record = {
+        "verb": "pretrain",
+        "status": "running",
+        "command": command_line(),
+        "started": now(),
+        "versions": versions(),
+        "machine": describe_machine(accelerator),
+        "config": _as_json(config),
+        "parameters": count_parameters(model.parameters()),
+        "corpus": corpus.describe(),
+    }
+    if accelerator.is_main_process:
+        write_json(config.output / "run.json", record)
+    return record
+
+
+def _last_metrics(path: Path) -> dict[str, dict[str, float]]:
+    metrics: dict[str, dict[str, float]] = {}
+    for row in read_history(path) if path.exists() else []:
+        if row["set"] != "training":
+            metrics[row["set"]] = {key: value for key, value in row.items() if key != "set"}
+    return metrics
+
+
+def _finish(config: PretrainConfig, model: SpanBertForPreTraining, corpus: Corpus, record: dict[str, Any]) -> None:
+    output = config.output
+    rows = read_history(output / "history.jsonl") if (output / "history.jsonl").exists() else []
+    if rows:
+        plot_history(rows, output / "curves.png", title=f"pre-training of {output.name}", panels=CURVES)
+    if record["status"] == "finished":
+        save_pretraining_model(model, corpus.tokenizer, output)
+        write_model_card(output / "README.md", record)
+    write_json(output / "run.json", record)
