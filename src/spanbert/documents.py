@@ -80,9 +80,9 @@ class ReadConfig:
     document_end: Literal["blank-line", "file", "heading"] = "blank-line"
     """Text files: what ends a document. `blank-line`: a blank line (with --unwrap: two or more of them, as one ends a
     paragraph); `file`: only the file's end; `heading`: a heading starts a new document and is its first line."""
-    heading: str = DEFAULT_HEADING
+    heading: str | None = None
     """Text files with --document-end heading: a regular expression, matched at the start of each line without its
-    leading white space. The default finds Markdown `# X`, wiki `= X =` (not `== X ==`) and lines like `CHAPTER IV`."""
+    leading white space. Without it: Markdown `# X`, wiki `= X =` (not `== X ==`) and lines like `CHAPTER IV`."""
     unwrap: bool = False
     """Text files whose lines were broken at a fixed width: join neighbouring lines to one paragraph, with a space, or
     with nothing between two CJK characters; a blank line ends the paragraph. A hyphen at a line's end stays."""
@@ -102,7 +102,7 @@ class ReadConfig:
 
     def __post_init__(self) -> None:
         try:
-            re.compile(self.heading)
+            re.compile(self.heading or DEFAULT_HEADING)
         except re.error as error:
             raise ConfigurationError(f"heading is not a regular expression: {error} in {self.heading!r}") from error
 
@@ -164,7 +164,7 @@ def _documents_of_lines(batches: Iterable[list[str]], config: ReadConfig, counts
         batches,
         counts,
         document_end=config.document_end,
-        heading=re.compile(config.heading),
+        heading=re.compile(config.heading or DEFAULT_HEADING),
         unwrap=config.unwrap,
     ):
         counts.num_lines += text.count("\n") + 1
@@ -209,24 +209,26 @@ def _sound_text(text: str | bytes, line: int, config: ReadConfig, counts: FileSu
     """Return text that is Unicode throughout; each lone surrogate counts and is replaced as a bad byte is."""
     is_strict = config.bad_bytes == "error"
     advice = "replace it with --bad-bytes replace"
-    try:
-        if isinstance(text, str):
+    if isinstance(text, bytes):
+        data = text
+        try:
+            text = data.decode()
+        except UnicodeDecodeError as error:
+            if is_strict:
+                byte = f"byte 0x{data[error.start]:02x} at byte {error.start} of the text"
+                return BadRecord(line, "not UTF-8", f"{byte} is not UTF-8; {advice}")
+            text, _, num_replaced = decode_replacing(data)
+            counts.replaced(num_replaced, line)
+    else:
+        try:
             data = text.encode()
-        else:
-            data, text = text, text.decode()
-    except UnicodeDecodeError as error:
-        if is_strict:
-            byte = f"byte 0x{error.object[error.start]:02x} at byte {error.start} of the text"
-            return BadRecord(line, "not UTF-8", f"{byte} is not UTF-8; {advice}")
-        text, _, num_replaced = decode_replacing(data)
-        counts.replaced(num_replaced, line)
-    except UnicodeEncodeError as error:
-        if is_strict:
-            surrogate = f"the escape \\u{ord(error.object[error.start]):04x} at character {error.start} of the text"
-            return BadRecord(line, "lone surrogate", f"{surrogate} is half a surrogate pair, not a character; {advice}")
-        text, num_replaced = _LONE_SURROGATE.subn("\ufffd", error.object)
-        counts.replaced(num_replaced, line)
-        data = text.encode()
+        except UnicodeEncodeError as error:
+            if is_strict:
+                escape = f"the escape \\u{ord(text[error.start]):04x} at character {error.start} of the text"
+                return BadRecord(line, "lone surrogate", f"{escape} is half a character; {advice}")
+            text, num_replaced = _LONE_SURROGATE.subn("\ufffd", text)
+            counts.replaced(num_replaced, line)
+            data = text.encode()
     counts.num_control_characters += _num_control_characters(data)
     return text
 

@@ -93,7 +93,7 @@ def read_csv(batches: Iterable[list[str]], counts: FileSummary, *, text_column: 
                 raise InputError(f"the header is not CSV: {error}", source=counts.source, line=line) from error
             yield BadRecord(line, "bad quoting", f"not CSV: {error}; is a quotation mark missing or not doubled?")
             continue
-        if not row:
+        if not row or (not header and not "".join(row).strip()):
             continue
         if not header:
             header = row
