@@ -80,7 +80,11 @@ def prepare(config: PrepareConfig) -> Corpus:
 
 def run(config: PrepareConfig) -> int:
     """Make a corpus and show what was read, skipped and made; returns the exit status."""
-    corpus, reading = _prepare(config)
+    try:
+        corpus, reading = _prepare(config)
+    except KeyboardInterrupt:
+        print("interrupted: no corpus was made", file=sys.stderr)
+        raise
     if config.json:
         print(json.dumps(summary_figures(corpus), ensure_ascii=False))
     if not config.quiet:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -93,7 +95,8 @@ def _encode_in_pool(
     waiting: deque[Future[EncodedDocuments | _Failure]] = deque()
     try:
         for batch in batches:
-            waiting.append(pool.submit(_encode_batch, settings, batch))
+            with _ctrl_c_waits():
+                waiting.append(pool.submit(_encode_batch, settings, batch))
             if len(waiting) >= _BATCHES_PER_WORKER * num_workers:
                 yield _result(waiting.popleft())
         while waiting:
@@ -112,6 +115,19 @@ def _result(future: Future[EncodedDocuments | _Failure]) -> EncodedDocuments:
     if isinstance(result, _Failure):
         raise result.error()
     return result
+
+
+@contextmanager
+def _ctrl_c_waits() -> Iterator[None]:
+    """Hold Ctrl-C back: a process started meanwhile never gets it, which it would answer with a traceback."""
+    if sys.platform == "win32":
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _start_worker() -> None:
