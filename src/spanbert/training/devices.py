@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
+import logging
 import os
 import platform
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +19,9 @@ from torch import nn
 
 from spanbert.errors import ConfigurationError, MissingDependencyError
 from spanbert.training.config import Device, Precision, TrainingConfig
+
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
+_LARGEST_INT = 2**31 - 1
 
 
 def has_fast_bf16(device: torch.device) -> bool:
@@ -59,6 +65,21 @@ def set_threads(threads: int | None) -> None:
         torch.set_num_threads(threads)
 
 
+def keep_freed_memory() -> None:
+    """Let the C library keep freed memory instead of handing every large block back to the system.
+
+    A training step on CPU frees and takes the same few hundred megabytes again and again; handed back, each page has to
+    be cleared by the kernel at every step, which took a third of the time (docs/performance.md). Only glibc has the
+    switch; elsewhere nothing happens.
+    """
+    if sys.platform != "linux":
+        return
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_M_MMAP_THRESHOLD, _LARGEST_INT)
+        mallopt(_M_TRIM_THRESHOLD, _LARGEST_INT)
+
+
 def make_accelerator(config: TrainingConfig) -> Accelerator:
     """The engine for device, precision and processes; under `accelerate launch` it joins the others.
 
@@ -73,6 +94,8 @@ def make_accelerator(config: TrainingConfig) -> Accelerator:
             "FSDP needs a GPU, and torch sees none here: launch without --use_fsdp (several processes on CPU use DDP)"
         )
     set_threads(config.threads)
+    if device.type == "cpu":
+        keep_freed_memory()
     precision = resolve_precision(config.precision, device)
     try:
         accelerator = Accelerator(
@@ -85,6 +108,8 @@ def make_accelerator(config: TrainingConfig) -> Accelerator:
         if config.tracker is None:
             raise
         raise MissingDependencyError(config.tracker, config.tracker, f"--tracker {config.tracker}") from error
+    # Accelerate warns of tied weights at every checkpoint; they are tied again at every start.
+    logging.getLogger("accelerate.utils.other").setLevel(logging.ERROR)
     if config.batch_size < accelerator.num_processes:
         raise ConfigurationError(
             f"--batch-size {config.batch_size} is smaller than the number of processes ({accelerator.num_processes})"
@@ -125,13 +150,17 @@ def deterministic(device: torch.device) -> Iterator[None]:
     The backward pass of an index with duplicates adds in any order otherwise, and a resumed run would not be
     bit-identical. On a GPU this would forbid fused attention, so it is left as it is there.
     """
-    before = torch.are_deterministic_algorithms_enabled()
+    settings: Any = torch.utils.deterministic  # torch gives it no types
+    before = torch.are_deterministic_algorithms_enabled(), settings.fill_uninitialized_memory
     if device.type == "cpu":
         torch.use_deterministic_algorithms(True)
+        # Filling fresh memory only helps programs that read it before they write; it costs a fifth of a step.
+        settings.fill_uninitialized_memory = False
     try:
         yield
     finally:
-        torch.use_deterministic_algorithms(before)
+        torch.use_deterministic_algorithms(before[0])
+        settings.fill_uninitialized_memory = before[1]
 
 
 def compile_in_place(modules: Sequence[nn.Module], device: torch.device, warn: Callable[[str], None]) -> bool:

@@ -100,6 +100,7 @@ class Trainer:
             config.schedule, self.optimizer, round(config.warmup * self.total_steps), self.total_steps
         )
         accelerator.register_for_checkpointing(self.scheduler)
+        self._meter = _Meter()
         self._stop_signal = 0
         self._last_saved = -1
 
@@ -119,13 +120,14 @@ class Trainer:
         validate_every = self.config.validate_every or max(1, self.total_steps // 10)
         save_every = self.config.save_every or max(1, self.total_steps // 10)
         with deterministic(self.accelerator.device), self._stopping_on_signals(), self._prefetched() as steps:
-            meter = _Meter(self.step)
+            meter = self._meter
+            meter.start()
             for micro_batches in steps:
                 figures, stop_signal = self._optimiser_step(micro_batches)
                 self.step += 1
                 meter.add(figures)
                 if self.step % self.config.log_every == 0 or self.step == self.total_steps:
-                    self._log(meter.read(self.step) | {"learning_rate": self.scheduler.get_last_lr()[0]})
+                    self._log(meter.read() | {"learning_rate": self.scheduler.get_last_lr()[0]})
                 else:
                     self.reporter.step(self.step, None)
                 if self.step % validate_every == 0 or self.step == self.total_steps:
@@ -241,7 +243,11 @@ class Trainer:
             accelerator.save_state(str(unfinished))
             accelerator.wait_for_everyone()
             if accelerator.is_main_process:
-                state = {"fingerprint": dict(self.plan.fingerprint), "total_steps": self.total_steps}
+                state = {
+                    "fingerprint": dict(self.plan.fingerprint),
+                    "total_steps": self.total_steps,
+                    "meter": self._meter.state(),
+                }
                 self.checkpoints.finish(unfinished, self.step, state)
         except (OSError, SafetensorError, RuntimeError) as error:
             newest = next(iter(self.checkpoints.list()), None)
@@ -267,6 +273,7 @@ class Trainer:
             accelerator.load_state(str(checkpoint))
         except (RuntimeError, ValueError, KeyError, SafetensorError) as error:
             raise CheckpointError(f"{checkpoint}: does not fit this model ({error})") from error
+        self._meter.restore(state["meter"])
         self._last_saved = self.step
         self.history.truncate(self.step)
         self.reporter.say(f"resuming from {checkpoint.name}")
@@ -331,28 +338,40 @@ def _dropout_seed(seed: int, step: int, rank: int, micro_batch: int) -> int:
 class _Meter:
     """Averages between two log entries, and the speed, validation and saving not counted."""
 
-    def __init__(self, step: int) -> None:
-        self._reset(step)
+    def __init__(self) -> None:
+        self._reset()
 
-    def _reset(self, step: int) -> None:
-        self._step = step
+    def _reset(self) -> None:
+        self._steps = 0
         self._sums: dict[str, float] = defaultdict(float)
+        self._seconds = 0.0
+        self.start()
+
+    def start(self) -> None:
         self._started = time.perf_counter()
 
     def add(self, figures: Mapping[str, float]) -> None:
+        self._steps += 1
         for name, value in figures.items():
             self._sums[name] += value
 
-    def read(self, step: int) -> dict[str, float]:
-        steps, seconds = step - self._step, time.perf_counter() - self._started
+    def read(self) -> dict[str, float]:
+        seconds = self._seconds + time.perf_counter() - self._started
         pieces = self._sums.pop("pieces")
-        figures = {name: value / steps for name, value in self._sums.items()}
+        figures = {name: value / self._steps for name, value in self._sums.items()}
         figures["pieces_per_second"] = pieces / seconds
-        self._reset(step)
+        self._reset()
         return figures
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        begin = time.perf_counter()
+        self._seconds += time.perf_counter() - self._started
         yield
-        self._started += time.perf_counter() - begin
+        self.start()
+
+    def state(self) -> dict[str, Any]:
+        return {"steps": self._steps, "sums": dict(self._sums), "seconds": self._seconds}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        self._steps, self._seconds = state["steps"], state["seconds"]
+        self._sums = defaultdict(float, state["sums"])

@@ -21,10 +21,6 @@ VALIDATION_EPOCH = 2**62
 """The epoch whose masks validation uses: always the same, and none that training reaches."""
 
 
-_ANNOTATION_KIND = {"entities": "entity", "noun-phrases": "noun-phrase"}
-"""The annotations that a masking scheme takes its spans from."""
-
-
 @dataclass(frozen=True)
 class EpochSegments:
     """The segments of every block in one epoch.
@@ -131,8 +127,7 @@ class MaskedCorpus:
         tokenizer = corpus.tokenizer
         self._cls_id, self._sep_id = tokenizer.cls_id, tokenizer.sep_id
         self._vocabulary = MaskingVocabulary.of(tokenizer, corpus.piece_counts)
-        kind = _ANNOTATION_KIND.get(masking.scheme)
-        self._units = None if kind is None else corpus.annotations(kind)
+        self._units = None if masking.unit_kind is None else corpus.annotations(masking.unit_kind)
 
     def batches(self, indices: Int64Array, epoch: int) -> list[PretrainingBatch]:
         """The blocks of `indices`, masked for `epoch`, in batches of similar length within the budget of pieces."""

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 
-from spanbert.checkpoints import extend_vocabulary, load_pretraining_model, save_pretraining_model
+from spanbert.checkpoints import load_pretraining_model, save_pretraining_model
 from spanbert.encoder import count_parameters
 from spanbert.errors import ConfigurationError, CorpusError
 from spanbert.tasks.pretraining.as_released import MAX_SBO_TARGETS
@@ -207,6 +207,8 @@ def _make_model(config: PretrainConfig, corpus: Corpus, *, verbose: bool) -> Spa
                 pad_token_id=corpus.tokenizer.pad_id,
             )
         )
+    from spanbert.checkpoints import extend_vocabulary
+
     model, report = load_pretraining_model(
         config.init_from, sbo_positions=settings.sbo_positions, nsp=settings.nsp, seed=config.seed
     )
