@@ -5,7 +5,7 @@ each size (in millions of bytes) a vocabulary is learned from the text and the c
 written again with that vocabulary. Memory is the largest sum over all processes of their proportional set size (on
 Linux; elsewhere the resident set size, which counts shared pages in every process), looked at every 50 ms. Speeds are
 text bytes over the whole time of the command; `raw` is `encode_batch` of the `tokenizers` library, on all cores, over
-lines held in memory, reading and writing nothing.
+lines held in memory, reading and writing nothing. The processor seconds of both are of use where other programs run.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ import argparse
 import gzip
 import itertools
 import json
+import math
+import os
 import shutil
 import subprocess
 import sys
@@ -21,6 +23,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import psutil
 from tokenizers import Tokenizer
@@ -46,16 +49,29 @@ def _lines(sources: Iterator[Path]) -> Iterator[bytes]:
         yield b"\n\n"  # between two documents
 
 
-def run_measured(command: list[str]) -> tuple[float, float]:
-    """Run a command; return its seconds and the peak memory of its processes in millions of bytes."""
-    start, peak = time.perf_counter(), 0
+class Measured(NamedTuple):
+    """Seconds, seconds of processor time, peak memory in millions of bytes."""
+
+    seconds: float
+    cpu_seconds: float
+    memory: float
+
+
+def run_measured(command: list[str]) -> Measured:
+    """Run a command and measure all of its processes."""
+    start, cpu_start, peak = time.perf_counter(), _cpu_seconds_of_children(), 0
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
         while process.poll() is None:
             peak = max(peak, _memory(psutil.Process(process.pid)))
             time.sleep(0.05)
     if process.returncode:
         sys.exit(process.returncode)
-    return time.perf_counter() - start, peak / 1e6
+    return Measured(time.perf_counter() - start, _cpu_seconds_of_children() - cpu_start, peak / 1e6)
+
+
+def _cpu_seconds_of_children() -> float:
+    times = os.times()
+    return times.children_user + times.children_system
 
 
 def _memory(process: psutil.Process) -> int:
@@ -69,14 +85,14 @@ def _memory(process: psutil.Process) -> int:
     return total
 
 
-def raw_speed(text: Path, tokenizer: Path) -> float:
-    """Return how many millions of bytes a second `encode_batch` alone turns into pieces."""
+def run_raw(text: Path, tokenizer: Path) -> Measured:
+    """Measure `encode_batch` alone on the same text."""
     library = Tokenizer.from_file(str(tokenizer / "tokenizer.json"))
     lines = text.read_text(encoding="utf-8").split("\n")
-    start = time.perf_counter()
+    start, cpu_start = time.perf_counter(), time.process_time()
     for first in range(0, len(lines), _LINES_AT_A_TIME):
         library.encode_batch(lines[first : first + _LINES_AT_A_TIME], add_special_tokens=False)
-    return text.stat().st_size / 1e6 / (time.perf_counter() - start)
+    return Measured(time.perf_counter() - start, time.process_time() - cpu_start, float("nan"))
 
 
 def main() -> None:
@@ -88,26 +104,32 @@ def main() -> None:
     arguments = parser.parse_args()
 
     workers = [] if arguments.workers is None else ["--workers", str(arguments.workers)]
-    print("text (MB)  vocabulary  documents       pieces  time (s)  speed (MB/s)  raw (MB/s)  peak memory (MB)")
+    print("text (MB)  vocabulary  documents       pieces  time (s)  cpu (s)  speed (MB/s)  peak memory (MB)")
     folder = Path(tempfile.mkdtemp(prefix="prepare-memory-"))
     try:
         for size in arguments.sizes:
             text = folder / "text.txt"
             write_text(arguments.texts, size * 1_000_000, text)
-            raw = 0.0
             for vocabulary in ("learned", "reused"):
                 reuse = ["--tokenizer", str(folder / "learned" / "tokenizer")] if vocabulary == "reused" else []
                 output = folder / vocabulary
                 command = [sys.executable, "-m", "spanbert", "prepare", str(text), "--output", str(output), "--quiet"]
-                seconds, peak = run_measured([*command, "--overwrite", *workers, *reuse])
-                raw = raw or raw_speed(text, output / "tokenizer")
+                measured = run_measured([*command, "--overwrite", *workers, *reuse])
                 counts = json.loads((output / "manifest.json").read_text(encoding="utf-8"))["counts"]
-                print(
-                    f"{size:>9}  {vocabulary:<10}  {counts['num_documents']:>9,}  {counts['num_pieces']:>11,}  "
-                    f"{seconds:>8.1f}  {text.stat().st_size / 1e6 / seconds:>12.1f}  {raw:>10.1f}  {peak:>16.0f}"
-                )
+                print_row(size, vocabulary, f"{counts['num_documents']:>9,}  {counts['num_pieces']:>11,}", measured)
+            print_row(size, "raw", " " * 22, run_raw(text, folder / "learned" / "tokenizer"))
     finally:
         shutil.rmtree(folder)
+
+
+def print_row(size: int, what: str, counts: str, measured: Measured) -> None:
+    """Print one line of the table."""
+    memory = "" if math.isnan(measured.memory) else f"{measured.memory:>16.0f}"
+    print(
+        f"{size:>9}  {what:<10}  {counts}  {measured.seconds:>8.1f}  {measured.cpu_seconds:>7.1f}  "
+        f"{size / measured.seconds:>12.1f}  {memory}".rstrip(),
+        flush=True,
+    )
 
 
 if __name__ == "__main__":

@@ -26,10 +26,11 @@ def train_vocabulary(
 
     Raises `InputError` where there is no character to learn from, `ConfigurationError` for a size too small.
     """
-    special = sorted(plain.get_vocab(), key=plain.token_to_id)
+    special_ids = plain.get_vocab()
+    special = sorted(special_ids, key=special_ids.__getitem__)
     if vocab_size < len(special) + 2:
         raise ConfigurationError(f"a vocabulary of {vocab_size} pieces is too small: {len(special)} are special ones")
-    characters = _alphabet(plain, texts, min_frequency, character_coverage)
+    characters = _alphabet(plain, texts, character_coverage)
     if not characters:
         raise InputError("there is no text to learn a vocabulary from")
     first, continuing = _fitting(plain, characters, (vocab_size - len(special) + 1) // 2)
@@ -49,7 +50,7 @@ def train_vocabulary(
     return {piece: number for number, piece in enumerate(pieces)}
 
 
-def _alphabet(plain: Tokenizer, texts: Sequence[str], min_frequency: int, coverage: float) -> list[str]:
+def _alphabet(plain: Tokenizer, texts: Sequence[str], coverage: float) -> list[str]:
     """Return the normalised characters that make up `coverage` of the text, the most frequent first."""
     counts = np.zeros(_NUM_CODE_POINTS, dtype=np.int64)
     for chunk in _chunks(texts):
@@ -63,7 +64,7 @@ def _alphabet(plain: Tokenizer, texts: Sequence[str], min_frequency: int, covera
     wanted = coverage * sum(normalised.values())
     kept, covered = [], 0
     for character in ranked:
-        if covered >= wanted or (normalised[character] < min_frequency and kept):
+        if covered >= wanted:
             break
         kept.append(character)
         covered += normalised[character]
@@ -88,7 +89,8 @@ def _fitting(plain: Tokenizer, characters: list[str], room: int) -> tuple[list[s
 
     Punctuation and CJK ideographs are words of their own, so that they have no continuing piece.
     """
-    first, continuing = [], []
+    first: list[str] = []
+    continuing: list[str] = []
     for character in characters:
         joined = plain.pre_tokenizer.pre_tokenize_str(plain.normalizer.normalize_str("a" + character))
         pieces = 2 if len(joined) == 1 else 1

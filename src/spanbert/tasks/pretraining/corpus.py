@@ -162,14 +162,15 @@ class Corpus:
                 "documents or have spaCy find them with --annotate"
             )
         chosen = self._array("annotation_kinds") == self.annotation_kinds.index(kind)
-        spans = self._array("annotation_spans").reshape(-1, 2)[chosen]
+        spans = np.asarray(self._array("annotation_spans").reshape(-1, 2)[chosen], dtype=np.int64)
         spans = spans[np.lexsort((-spans[:, 1], spans[:, 0]))]
         kept, end = [], 0
         for number, (start, stop) in enumerate(spans.tolist()):
             if start >= end:
                 kept.append(number)
                 end = stop
-        return spans[np.array(kept, dtype=np.int64)]
+        disjoint: Int64Array = spans[np.array(kept, dtype=np.int64)]
+        return disjoint
 
     # Use
 
@@ -225,7 +226,7 @@ def read_manifest(path: Path) -> dict[str, Any] | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except ValueError as error:
-        raise CorpusError(f"{path / MANIFEST} is damaged ({error}): prepare the corpus again") from error
+        raise CorpusError(f"{path / MANIFEST} is damaged ({error}): delete the corpus, prepare it again") from error
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         return None
     return manifest
