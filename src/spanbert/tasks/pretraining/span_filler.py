@@ -6,7 +6,8 @@ For each masked piece the two heads are a product of experts: over the candidate
 
 where p_mlm and p_sbo are each head's softmax over the candidate pieces: all but the special ones and [UNK]. Where there
 is no p_sbo (a model without this head, a place in the span beyond its position table) p is p_mlm. The boundaries of the
-SBO are the two pieces outside the whole span, [CLS] and [SEP] included (Joshi et al. 2019, section 3.2).
+SBO are the two pieces outside the whole span, [CLS] and [SEP] included (Joshi et al. 2019, section 3.2). Both heads
+read the same context, so that p is sharper than either: it ranks, and is not calibrated.
 
 A span of several pieces is filled from left to right by beam search: p of each piece is computed with the pieces before
 it filled in and those after it still masked, and a candidate's probability is the product. Several spans of a text are
@@ -116,7 +117,7 @@ class SpanFiller:
     def __init__(
         self, model: SpanBertForPreTraining, tokenizer: PieceTokenizer, *, precision: Precision = "auto"
     ) -> None:
-        """Fill with a model, on the device where it is; it is put into evaluation mode.
+        """Fill with a model (its weights in fp32), on the device where it is; it is put into evaluation mode.
 
         Raises:
             CheckpointError: the tokenizer has more pieces than the model.
@@ -262,13 +263,15 @@ class SpanFiller:
         layout = UnpaddedLayout.from_lengths(torch.full((num_windows,), length)).to(windows.device)
         with torch.autocast(windows.device.type, dtype=torch.bfloat16, enabled=self._bf16):
             hidden = self.model.bert.encode(windows.flatten(), layout)  # [K T, D]
-            mlm_logits = self.model.masked_piece_logits(hidden, layout.starts + span.start + place)
-            sbo_logits = None
-            if place < self._sbo_positions:
-                numbers = torch.arange(num_windows, device=windows.device)
-                left, right = layout.starts + span.start - 1, layout.starts + span.end
-                offset = torch.full_like(numbers, place)
-                sbo_logits = self.model.span_boundary_logits(hidden, left, right, numbers, offset)
+        # The heads see few rows: fp32 costs nothing, and bf16 logits would put many candidates on a par.
+        hidden = hidden.float()
+        mlm_logits = self.model.masked_piece_logits(hidden, layout.starts + span.start + place)
+        sbo_logits = None
+        if place < self._sbo_positions:
+            numbers = torch.arange(num_windows, device=windows.device)
+            left, right = layout.starts + span.start - 1, layout.starts + span.end
+            offset = torch.full_like(numbers, place)
+            sbo_logits = self.model.span_boundary_logits(hidden, left, right, numbers, offset)
         mlm = _log_softmax(mlm_logits, candidates)  # [K, V]
         if sbo_logits is None:
             return torch.stack((mlm, mlm, torch.zeros_like(mlm)), dim=-1)
@@ -294,5 +297,5 @@ class _Beams:
 
 
 def _log_softmax(logits: Tensor, candidates: Tensor) -> Tensor:
-    """[K, V] log-probabilities, in fp32 and over the `candidates` [V] only."""
-    return logits.float().masked_fill(~candidates, -math.inf).log_softmax(-1)
+    """[K, V] log-probabilities over the `candidates` [V] only."""
+    return logits.masked_fill(~candidates, -math.inf).log_softmax(-1)
