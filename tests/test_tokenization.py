@@ -334,5 +334,5 @@ def test_a_hub_name_without_a_network_says_what_to_do(monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
-    with pytest.raises(CheckpointError, match=r"'someone/no-such-model' .* vocab.txt in a folder and give its path"):
+    with pytest.raises(CheckpointError, match=r"'someone/no-such-model' .* bring the folder .* give its path"):
         PieceTokenizer.load("someone/no-such-model")

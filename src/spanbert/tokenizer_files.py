@@ -15,7 +15,6 @@ PREFIX = "##"
 
 # A longer word becomes [UNK]: the limit of BERT's own tokenizer.
 _MAX_WORD_CHARACTERS = 100
-_FILES = ("tokenizer.json", "tokenizer_config.json", "vocab.txt")
 # tokenizer_config.json -> attribute of the normaliser
 _NORMALIZER_KEYS = {
     "do_lower_case": "lowercase",
@@ -56,7 +55,9 @@ def read_tokenizer(name_or_path: str | Path) -> Tokenizer:
     """
     folder = Path(name_or_path)
     if not folder.is_dir():
-        folder = _download(str(name_or_path))
+        from spanbert.checkpoint_sources import download  # which needs tokenizers itself
+
+        folder = download(str(name_or_path), tokenizer_only=True)
     config = _read_json(folder / "tokenizer_config.json") if (folder / "tokenizer_config.json").is_file() else {}
     if (folder / "tokenizer.json").is_file():
         return _from_json(folder / "tokenizer.json", config)
@@ -131,19 +132,6 @@ def _check_special_pieces(vocabulary: dict[str, int], path: Path) -> None:
 
 def _is_reserved(piece: str) -> bool:
     return piece in SPECIAL_PIECES or (piece.startswith("[unused") and piece.endswith("]"))
-
-
-def _download(name: str) -> Path:
-    import huggingface_hub
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
-
-    try:
-        return Path(huggingface_hub.snapshot_download(name, allow_patterns=list(_FILES)))
-    except (OSError, HfHubHTTPError, HFValidationError, ValueError) as error:
-        raise CheckpointError(
-            f"{name!r} is no folder, and as a name on the hub it cannot be fetched ({type(error).__name__}). Without a "
-            f"network, bring the files {', '.join(_FILES)} in a folder and give its path"
-        ) from error
 
 
 def _read_json(path: Path) -> dict[str, Any]:

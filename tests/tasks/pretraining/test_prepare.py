@@ -119,6 +119,7 @@ def test_very_long_lines_give_the_same_pieces_in_parts(
     encoder = DocumentEncoder(EncodingSettings(tokenizer_folder))
     whole = encoder.encode(documents)
     monkeypatch.setattr(document_encoding, "_PART_CHARACTERS", 70)
+    monkeypatch.setattr(document_encoding, "_GROUP_CHARACTERS", 150)
     in_parts = encoder.encode(documents)
     for name in ("pieces", "word_starts", "line_lengths", "document_lengths", "annotation_spans"):
         assert getattr(in_parts, name).tolist() == getattr(whole, name).tolist()
