@@ -36,7 +36,7 @@ class EncodingSettings:
 
 
 class _Pieces(NamedTuple):
-    """N pieces of some texts: ids [N], word_starts bool [N], lengths [texts], offsets [N, 2], or [0, 2] if not needed."""
+    """N pieces: ids [N], word_starts bool [N], lengths [texts], offsets [N, 2] ([0, 2] if not needed)."""
 
     ids: IdArray
     word_starts: BoolArray
