@@ -245,6 +245,10 @@ def test_a_name_of_the_hub_is_fetched_without_what_is_not_needed(
     monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot_download)
     assert load_tokenizer("spanbert-base-cased").vocab_size == len(PIECES)
     assert not (tmp_path / "cache" / "pytorch_model.bin").exists()
+    (tmp_path / "hub" / "pytorch_model.bin").rename(tmp_path / "out of reach")
+    with pytest.raises(CheckpointError, match="hf download"):
+        load_pretraining_model("spanbert-base-cased")
+    (tmp_path / "out of reach").rename(tmp_path / "hub" / "pytorch_model.bin")
     assert_close(our_logits(load_pretraining_model("spanbert-base-cased")[0]), bert(IDS)[0])
 
 

@@ -82,6 +82,15 @@ def test_heads_that_are_not_there_are_not_made_up(tmp_path: Path, capsys: pytest
         load_pretraining_model(folder, require_heads=True)
 
 
+def test_a_vocabulary_that_does_not_fit_is_noticed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    bert = save_bert(tiny_bert(vocab_size=40), tmp_path / "bert")
+    convert(bert, tmp_path / "padded")
+    assert "the vocabulary has 28 pieces, and the model 40" in capsys.readouterr().err
+    bert = save_bert(tiny_bert(vocab_size=20), tmp_path / "small")
+    with pytest.raises(CheckpointError, match="not the tokenizer it was trained with"):
+        convert(bert, tmp_path / "m")
+
+
 def test_nothing_but_a_model_is_overwritten(tmp_path: Path) -> None:
     bert = save_bert(tiny_bert(), tmp_path / "bert")
     folder = convert(bert, tmp_path / "m", quiet=True)

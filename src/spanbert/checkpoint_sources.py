@@ -155,6 +155,8 @@ def download(name: str, *, tokenizer_only: bool = False) -> Path:
             huggingface_hub.snapshot_download(hub_name, allow_patterns=["model*.safetensors*"])
             if not any(folder.glob("model*.safetensors")):
                 huggingface_hub.snapshot_download(hub_name, allow_patterns=["pytorch_model*.bin*"])
+                if not any(folder.glob("pytorch_model*.bin")):  # an offline copy may hold a part of the files
+                    raise FileNotFoundError("no weights")
     except (OSError, HfHubHTTPError, HFValidationError, ValueError) as error:
         folder_name = hub_name.rsplit("/", 1)[-1]
         meaning = f" (on the hub: {hub_name})" if hub_name != name else ""

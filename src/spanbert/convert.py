@@ -63,6 +63,12 @@ def run(config: ConvertConfig) -> int:
     )
     if not config.quiet:
         print(report, file=sys.stderr)
+        if tokenizer.vocab_size < model.config.vocab_size:
+            print(
+                f"  the vocabulary has {tokenizer.vocab_size:,} pieces, and the model {model.config.vocab_size:,}: is it "
+                "the one it was trained with?",
+                file=sys.stderr,
+            )
     save_pretraining_model(
         model,
         tokenizer,

@@ -7,7 +7,7 @@ layers never touch a padded position. Only attention has to see windows; it is t
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -34,18 +34,25 @@ class SpanBertConfig(BertConfig):
 class UnpaddedLayout:
     """Where the N pieces of an unpadded batch stand in its B windows.
 
+    The encoder computes R >= N rows, R being one of few sizes: for every new size of a matrix product the CPU's library
+    compiles and keeps new code, and with sizes that never repeat a run grows by gigabytes (docs/performance.md).
+
     Attributes:
         num_windows: B.
         max_length: T, the length of the longest window.
+        num_pieces: N.
+        num_rows: R.
         starts: [B] position of each window's first piece among the N pieces.
         positions: [N] position of each piece in its own window.
-        padded_index: [N] position of each piece in the padded, flattened [B * T] batch; None when no window is
-            shorter than T, and the flat and the padded batch are the same memory.
+        padded_index: [R] place of each row in the padded, flattened [B * T] batch, rows that are no pieces behind it;
+            None when no window is shorter than T, and the flat and the padded batch are the same memory.
         mask: [B, 1, 1, T] true where a padded position holds a piece; None when all do.
     """
 
     num_windows: int
     max_length: int
+    num_pieces: int
+    num_rows: int
     starts: Tensor
     positions: Tensor
     padded_index: Tensor | None
@@ -54,25 +61,56 @@ class UnpaddedLayout:
     @classmethod
     def from_lengths(cls, lengths: Tensor) -> UnpaddedLayout:
         """Lay out windows of `lengths` [B] (int64, on the CPU, each at least 1)."""
-        num_windows, max_length = len(lengths), int(lengths.max())
+        num_windows, max_length, num_pieces = len(lengths), int(lengths.max()), int(lengths.sum())
+        num_rows = few_sizes(num_pieces)
         starts = F.pad(lengths.cumsum(0)[:-1], (1, 0))
         window_of_piece = torch.repeat_interleave(torch.arange(num_windows), lengths)
-        positions = torch.arange(int(lengths.sum())) - starts[window_of_piece]
+        positions = torch.arange(num_pieces) - starts[window_of_piece]
         if bool((lengths == max_length).all()):
-            return cls(num_windows, max_length, starts, positions, None, None)
+            return cls(num_windows, max_length, num_pieces, num_rows, starts, positions, None, None)
+        behind = torch.arange(num_rows - num_pieces) + num_windows * max_length
+        index = torch.cat((window_of_piece * max_length + positions, behind))  # [R]
         mask = (torch.arange(max_length) < lengths[:, None])[:, None, None, :]  # [B, 1, 1, T]
-        return cls(num_windows, max_length, starts, positions, window_of_piece * max_length + positions, mask)
+        return cls(num_windows, max_length, num_pieces, num_rows, starts, positions, index, mask)
+
+    @property
+    def num_padded(self) -> int:
+        """B * T."""
+        return self.num_windows * self.max_length
 
     def to(self, device: torch.device) -> UnpaddedLayout:
         """The same layout with its tensors on `device`."""
-        return UnpaddedLayout(
-            self.num_windows,
-            self.max_length,
-            self.starts.to(device, non_blocking=True),
-            self.positions.to(device, non_blocking=True),
-            None if self.padded_index is None else self.padded_index.to(device, non_blocking=True),
-            None if self.mask is None else self.mask.to(device, non_blocking=True),
-        )
+        moved = {
+            name: tensor.to(device, non_blocking=True)
+            for name in ("starts", "positions", "padded_index", "mask")
+            if (tensor := getattr(self, name)) is not None
+        }
+        return replace(self, **moved)
+
+    def to_rows(self, flat: Tensor) -> Tensor:
+        """[N] values of the pieces -> [R], 0 in the rows that are no pieces."""
+        return F.pad(flat, (0, self.num_rows - self.num_pieces))
+
+    def to_windows(self, rows: Tensor) -> Tensor:
+        """[R, ...] -> [B, T, ...], 0 where a window has ended."""
+        if self.padded_index is not None:
+            num_rows = self.num_padded + self.num_rows - self.num_pieces
+            rows = _Pad.apply(rows, self.padded_index, num_rows)  # type: ignore[no-untyped-call]
+        return rows[: self.num_padded].view(self.num_windows, self.max_length, *rows.shape[1:])
+
+    def from_windows(self, windows: Tensor) -> Tensor:
+        """[B, T, D] -> [R, D]."""
+        padded = F.pad(windows.reshape(self.num_padded, -1), (0, 0, 0, self.num_rows - self.num_pieces))
+        if self.padded_index is None:
+            return padded
+        rows: Tensor = _Unpad.apply(padded, self.padded_index)  # type: ignore[no-untyped-call]
+        return rows
+
+
+def few_sizes(number: int) -> int:
+    """`number` rounded up to one of eight sizes between two powers of two: by 6 % on average, 12.5 % at most."""
+    step = max(16, (1 << (number - 1).bit_length()) // 16)
+    return -(-number // step) * step
 
 
 class _Pad(torch.autograd.Function):
@@ -106,23 +144,18 @@ class _Unpad(torch.autograd.Function):
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor, layout: UnpaddedLayout, num_heads: int, dropout: float) -> Tensor:
-    """Scaled dot-product attention within each window: three [N, D] -> [N, D].
+    """Scaled dot-product attention within each window: three [R, D] -> [R, D].
 
     The one call site of attention kernels. Windows are padded to the longest here, and only here.
     """
-    stacked = torch.stack((query, key, value), dim=1)  # [N, 3, D]
-    if layout.padded_index is not None:
-        stacked = _Pad.apply(stacked, layout.padded_index, layout.num_windows * layout.max_length)  # type: ignore[no-untyped-call]
+    stacked = layout.to_windows(torch.stack((query, key, value), dim=1))  # [B, T, 3, D]
     # [B, T, 3, H, D/H] -> three of [B, H, T, D/H]
-    q, k, v = stacked.view(layout.num_windows, layout.max_length, 3, num_heads, -1).permute(2, 0, 3, 1, 4).unbind(0)
+    q, k, v = stacked.unflatten(-1, (num_heads, -1)).permute(2, 0, 3, 1, 4).unbind(0)
     if q.device.type == "cpu" and q.dtype == torch.bfloat16:
         context = _attend_by_products(q, k, v, layout.mask, dropout)
     else:
         context = F.scaled_dot_product_attention(q, k, v, attn_mask=layout.mask, dropout_p=dropout)
-    context = context.transpose(1, 2).reshape(layout.num_windows * layout.max_length, -1)  # [B * T, D]
-    if layout.padded_index is not None:
-        context = _Unpad.apply(context, layout.padded_index)  # type: ignore[no-untyped-call]
-    return context
+    return layout.from_windows(context.transpose(1, 2))
 
 
 def _attend_by_products(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, dropout: float) -> Tensor:
@@ -150,7 +183,7 @@ class Embeddings(nn.Module):
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
 
     def forward(self, pieces: Tensor, positions: Tensor, segments: Tensor | None) -> Tensor:
-        """[N] piece ids, [N] positions, [N] segment ids (None: all 0) -> [N, D]."""
+        """[R] piece ids, [R] positions, [R] segment ids (None: all 0) -> [R, D]."""
         hidden = self.word_embeddings(pieces) + self.position_embeddings(positions)
         if segments is None:
             hidden = hidden + self.token_type_embeddings.weight[0]
@@ -172,7 +205,7 @@ class SelfAttention(nn.Module):
         self.value = nn.Linear(config.hidden_size, config.hidden_size)
 
     def forward(self, hidden: Tensor, layout: UnpaddedLayout) -> Tensor:
-        """[N, D] -> [N, D]."""
+        """[R, D] -> [R, D]."""
         dropout = self.dropout_prob if self.training else 0.0
         return attend(self.query(hidden), self.key(hidden), self.value(hidden), layout, self.num_heads, dropout)
 
@@ -187,7 +220,7 @@ class ResidualOutput(nn.Module):
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
 
     def forward(self, hidden: Tensor, residual: Tensor) -> Tensor:
-        """[N, in_features] and [N, D] -> [N, D]."""
+        """[R, in_features] and [R, D] -> [R, D]."""
         normalised: Tensor = self.LayerNorm(self.dropout(self.dense(hidden)) + residual)
         return normalised
 
@@ -201,7 +234,7 @@ class Attention(nn.Module):
         self.output = ResidualOutput(config.hidden_size, config)
 
     def forward(self, hidden: Tensor, layout: UnpaddedLayout) -> Tensor:
-        """[N, D] -> [N, D]."""
+        """[R, D] -> [R, D]."""
         attended: Tensor = self.output(self.self(hidden, layout), hidden)
         return attended
 
@@ -215,7 +248,7 @@ class Intermediate(nn.Module):
         self.activation = ACT2FN[config.hidden_act]
 
     def forward(self, hidden: Tensor) -> Tensor:
-        """[N, D] -> [N, intermediate size]."""
+        """[R, D] -> [R, intermediate size]."""
         activated: Tensor = self.activation(self.dense(hidden))
         return activated
 
@@ -230,7 +263,7 @@ class Layer(GradientCheckpointingLayer):
         self.output = ResidualOutput(config.intermediate_size, config)
 
     def forward(self, hidden: Tensor, layout: UnpaddedLayout) -> Tensor:
-        """[N, D] -> [N, D]."""
+        """[R, D] -> [R, D]."""
         hidden = self.attention(hidden, layout)
         out: Tensor = self.output(self.intermediate(hidden), hidden)
         return out
@@ -244,7 +277,7 @@ class LayerStack(nn.Module):
         self.layer = nn.ModuleList([Layer(config) for _ in range(config.num_hidden_layers)])
 
     def forward(self, hidden: Tensor, layout: UnpaddedLayout) -> list[Tensor]:
-        """[N, D] -> the [N, D] states before the first layer and after each."""
+        """[R, D] -> the [R, D] states before the first layer and after each."""
         states = [hidden]
         for layer in self.layer:
             states.append(layer(states[-1], layout))
@@ -278,6 +311,10 @@ class SpanBertPreTrainedModel(PreTrainedModel):
         if getattr(config, "position_embedding_type", "absolute") != "absolute":
             raise ConfigurationError(
                 f"position_embedding_type={config.position_embedding_type!r} is not supported, only 'absolute'"
+            )
+        if config.num_attention_heads < 1 or config.hidden_size % config.num_attention_heads:
+            raise ConfigurationError(
+                f"{config.num_attention_heads} attention heads do not divide the hidden width {config.hidden_size}"
             )
         super().__init__(config, *args, **kwargs)
 
@@ -333,8 +370,9 @@ class SpanBertModel(SpanBertPreTrainedModel):
                 f"a window of {layout.max_length} pieces is longer than the model's position table "
                 f"({self.config.max_position_embeddings}): cut the text into shorter windows"
             )
-        states: list[Tensor] = self.encoder(self.embeddings(pieces, positions, segments), layout)
-        return states
+        rows = [None if values is None else layout.to_rows(values) for values in (pieces, positions, segments)]
+        states: list[Tensor] = self.encoder(self.embeddings(*rows), layout)
+        return [state[: layout.num_pieces] for state in states]
 
     def forward(
         self,

@@ -36,6 +36,7 @@ _SIZES = (
     "max_position_embeddings",
     "vocab_size",
 )
+_MAX_LIST_WIDTH = 80
 _RUN_KEYS = ("verb", "status", "command", "started", "ended", "parameters", "versions", "machine", "metrics")
 
 
@@ -117,7 +118,7 @@ def _describe_model(path: str | Path) -> dict[str, Any]:
             "heads": [title for head, title in _HEADS.items() if parameters[head]],
             "sbo_positions": table.shape[0] if table is not None else 0,
             "pooler": "absent" if bias is None else "present" if bool(bias.read().any()) else "untrained",
-            "notes": list(source.notes),
+            **({"notes": list(source.notes)} if source.notes else {}),
         }
     return description | {"tokenizer": _describe_tokenizer(path)}
 
@@ -203,8 +204,10 @@ def _rows(values: Mapping[str, Any], depth: int = 0) -> Iterator[tuple[str, str]
         if isinstance(value, Mapping) and value:
             yield label, ""
             yield from _rows(value, depth + 1)
-        elif isinstance(value, list) and len(texts := [_value(item) for item in value]) and len(", ".join(texts)) > 80:
-            yield from zip([label] + [""] * (len(texts) - 1), texts, strict=True)
+        elif isinstance(value, list) and len(_value(value)) > _MAX_LIST_WIDTH:
+            for item in value:
+                yield label, _value(item)
+                label = ""
         else:
             yield label, _value(value)
 
