@@ -179,6 +179,7 @@ def change_config(folder: Path, **fields: Any) -> None:
         ({"num_attention_heads": 5}, "5 attention heads do not divide"),
         ({"hidden_size": "wide"}, "not a BERT configuration"),
         ({"spanbert": {"format": 99}}, "newer version"),
+        ({"spanbert": "yes"}, "not an object"),
     ],
 )
 def test_configurations_that_are_not_supported(tmp_path: Path, fields: dict[str, Any], message: str) -> None:

@@ -205,6 +205,8 @@ def _read_config(name: str, folder: Path) -> dict[str, Any]:
     if kind != "bert" or not config.keys() & {"model_type", "hidden_size"}:
         what = f"its model_type is {kind!r}" if kind != "bert" else "it is not a model's"
         raise CheckpointError(f"{path}: {what}. Supported are BERT encoders only (model_type 'bert')")
+    if not isinstance(config.get("spanbert") or {}, dict):
+        raise CheckpointError(f"{path}: what stands under 'spanbert' is not an object")
     return dict(config)
 
 

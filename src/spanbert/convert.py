@@ -65,8 +65,8 @@ def run(config: ConvertConfig) -> int:
         print(report, file=sys.stderr)
         if tokenizer.vocab_size < model.config.vocab_size:
             print(
-                f"  the vocabulary has {tokenizer.vocab_size:,} pieces, and the model {model.config.vocab_size:,}: is it "
-                "the one it was trained with?",
+                f"  the vocabulary has {tokenizer.vocab_size:,} pieces, and the model {model.config.vocab_size:,}: "
+                "is it the one it was trained with?",
                 file=sys.stderr,
             )
     save_pretraining_model(
