@@ -1,7 +1,7 @@
 """The encoder: BERT (Devlin et al. 2019), with Hugging Face's parameter names, computed without padding.
 
 Inside the encoder a batch of B windows is one sequence of N pieces, so that embeddings, projections and feed-forward
-layers never touch a padded position. Only attention has to see windows; it is the one place where an `UnpaddedLayout` is used.
+layers never touch a padded position. Only attention has to see windows, which `UnpaddedLayout` describes.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ class UnpaddedLayout:
 
 def few_sizes(number: int) -> int:
     """`number` rounded up to one of eight sizes between two powers of two: by 6 % on average, 12.5 % at most."""
-    step = max(16, (1 << (number - 1).bit_length()) // 16)
+    step = max(16, (1 << max(number - 1, 0).bit_length()) // 16)
     return -(-number // step) * step
 
 

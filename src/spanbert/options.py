@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import io
 import tomllib
 from collections.abc import Sequence
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
@@ -35,14 +37,11 @@ def parse_options(config_class: type[ConfigT], arguments: Sequence[str], *, prog
         SystemExit: after `--help`, or with status 2 after printing what is wrong with the command line.
     """
     rest, file = _take_config_flag(list(arguments))
-    default = None if file is None else _with_values(config_class, read_config_file(config_class, file))
-    parsed: ConfigT = tyro.cli(
-        config_class,
-        args=rest,
-        prog=program,
-        default=default,
-        description=f"{inspect.cleandoc(config_class.__doc__ or '')}\n\n{CONFIG_FLAG} FILE.toml reads options from a file.",
-    )
+    values = {} if file is None else read_config_file(config_class, file)
+    description = inspect.cleandoc(config_class.__doc__ or "")
+    default: Any = _with_values(config_class, values)
+    description += f"\n\n{CONFIG_FLAG} FILE.toml reads options from a file."
+    parsed: ConfigT = tyro.cli(config_class, args=rest, prog=program, default=default, description=description)
     return parsed
 
 
@@ -69,14 +68,14 @@ def read_config_file(config_class: type[Any], path: Path) -> dict[str, Any]:
             hint = f": did you mean {nearest[0]!r}?" if nearest else f"; the options are {', '.join(sorted(known))}"
             raise ConfigurationError(f"{path}: unknown option {key!r}{hint}")
         parsed[name] = _parse_value(hints[name], value, f"{path}: {key} = {value!r}")
-    return parsed
 
 
 def _parse_value(hint: Any, value: Any, what: str) -> Any:
     """Let the command line's own parser turn a TOML value into the type of an option."""
     words = [str(item) for item in value] if isinstance(value, list) else [str(value)]
     try:
-        return tyro.cli(hint, args=words, console_outputs=False)
+        with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+            return tyro.cli(hint, args=words)
     except SystemExit:
         raise ConfigurationError(f"{what} is not a value that this option takes") from None
 

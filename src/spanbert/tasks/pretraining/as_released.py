@@ -53,4 +53,5 @@ def _mask_within_budget(masked: BoolArray, starts: Int64Array, lengths: Int64Arr
     ends = np.cumsum(lengths)
     before = num_new[ends - lengths]
     masked[positions[num_new[1:] <= np.repeat(before + limits, lengths)]] = True
-    return np.minimum(num_new[ends] - before, limits)
+    newly_masked: Int64Array = np.minimum(num_new[ends] - before, limits)
+    return newly_masked

@@ -10,20 +10,23 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from spanbert.encoder import UnpaddedLayout
+from spanbert.encoder import UnpaddedLayout, few_sizes
 from spanbert.tasks.pretraining.blocks import Int64Array
 from spanbert.tasks.pretraining.masking import MaskedBlocks
+
+_NO_TARGET = -100
+"""The label that torch's cross-entropy passes over."""
 
 
 @dataclass(frozen=True)
 class SboTargets:
-    """What the span boundary objective predicts: S spans and M of their pieces.
+    """What the span boundary objective predicts: S spans and M of their pieces, rows to fill up with included.
 
     Attributes:
         left, right: [S] positions, among the N pieces of the batch, of the pieces just outside each span.
         span: [M] span of each target.
         offset: [M] its place in the span, from 0.
-        labels: [M] piece ids.
+        labels: [M] piece ids, -100 in the rows behind the last target.
     """
 
     left: Tensor
@@ -41,9 +44,11 @@ class PretrainingBatch:
         pieces: [N] piece ids after masking.
         layout: where the blocks stand in it.
         segments: [N] segment ids of two-segment blocks, None for single sequences.
-        masked: [M] positions of the masked pieces, ascending.
-        labels: [M] their original piece ids.
-        span_of_masked: [M] the masked span each belongs to, counted from 0 in this batch.
+        masked: [M] positions of the masked pieces, ascending, then rows that fill M up to one of few sizes (see
+            `UnpaddedLayout`).
+        labels: [M] their original piece ids, -100 in the rows that only fill up.
+        span_of_masked: [M] the masked span each belongs to, counted from 0 in this batch; `num_spans` in the rows that
+            only fill up.
         num_spans: S, the number of masked spans.
         sbo: targets of the span boundary objective, None where the masking scheme has none.
         next_sentence: [B] 0 where the second segment follows the first, 1 where it does not (Hugging Face's
@@ -124,7 +129,7 @@ def assemble(
         segments = torch.from_numpy(np.repeat(in_second.astype(np.int64), _segment_widths(blocks.lengths, in_second)))
     counts = {
         "mlm": len(positions),
-        "sbo": 0 if sbo is None else len(sbo.labels),
+        "sbo": 0 if sbo is None else int((sbo.labels != _NO_TARGET).sum()),
         "sbo_beyond_table": 0 if sbo is None else int((span_lengths - sbo_positions).clip(0)[masked.has_sbo].sum()),
         "nsp": 0 if is_next is None else int((is_next >= 0).sum()),
         "spans": len(span_lengths),
@@ -135,9 +140,9 @@ def assemble(
         pieces=torch.from_numpy(pieces),
         layout=UnpaddedLayout.from_lengths(torch.from_numpy(lengths)),
         segments=segments,
-        masked=torch.from_numpy(positions + span_shifts[span_of_masked]),
-        labels=torch.from_numpy(labels),
-        span_of_masked=torch.from_numpy(span_of_masked),
+        masked=_filled_up(positions + span_shifts[span_of_masked], 0),
+        labels=_filled_up(labels, _NO_TARGET),
+        span_of_masked=_filled_up(span_of_masked, len(span_lengths)),
         num_spans=len(span_lengths),
         sbo=sbo,
         next_sentence=None if is_next is None else torch.from_numpy(_next_sentence_labels(is_next)),
@@ -156,12 +161,19 @@ def _sbo_targets(
     offsets = positions - masked.span_starts[span_of_masked]  # [M]
     kept = masked.has_sbo[span_of_masked] & (offsets < sbo_positions)
     return SboTargets(
-        left=torch.from_numpy(masked.span_starts + span_shifts - 1),
-        right=torch.from_numpy(masked.span_ends + span_shifts),
-        span=torch.from_numpy(span_of_masked[kept]),
-        offset=torch.from_numpy(offsets[kept]),
-        labels=torch.from_numpy(labels[kept]),
+        left=_filled_up(masked.span_starts + span_shifts - 1, 0),
+        right=_filled_up(masked.span_ends + span_shifts, 0),
+        span=_filled_up(span_of_masked[kept], 0),
+        offset=_filled_up(offsets[kept], 0),
+        labels=_filled_up(labels[kept], _NO_TARGET),
     )
+
+
+def _filled_up(values: Int64Array, value: int) -> Tensor:
+    """[M] -> [M rounded up to one of few sizes], `value` behind."""
+    filled = np.full(few_sizes(len(values)), value, dtype=np.int64)
+    filled[: len(values)] = values
+    return torch.from_numpy(filled)
 
 
 def _segment_widths(lengths: Int64Array, in_second: NDArray[np.bool_]) -> Int64Array:
@@ -171,4 +183,4 @@ def _segment_widths(lengths: Int64Array, in_second: NDArray[np.bool_]) -> Int64A
 
 
 def _next_sentence_labels(is_next: NDArray[np.int8]) -> Int64Array:
-    return np.where(is_next < 0, -100, 1 - is_next).astype(np.int64)
+    return np.where(is_next < 0, _NO_TARGET, 1 - is_next).astype(np.int64)

@@ -77,16 +77,15 @@ def evaluate_pretraining(config: EvaluateConfig) -> dict[str, float]:
     """
     from accelerate import Accelerator
 
-    from spanbert.checkpoints import load_pretraining_model
+    from spanbert.checkpoints import load_pretraining_model, load_tokenizer
     from spanbert.tasks.pretraining.corpus import Corpus
     from spanbert.tasks.pretraining.data import MaskedCorpus, PretrainingValidation, SingleSequences
     from spanbert.tasks.pretraining.head import HeadSettings
     from spanbert.tasks.pretraining.metrics import pretraining_metrics
-    from spanbert.tokenization import PieceTokenizer
     from spanbert.training.devices import choose_device, resolve_precision, set_threads
     from spanbert.training.evaluation import evaluate
 
-    corpus = Corpus.open(config.corpus, tokenizer_fingerprint=PieceTokenizer.load(config.model).fingerprint)
+    corpus = Corpus.open(config.corpus, tokenizer_fingerprint=load_tokenizer(config.model).fingerprint)
     model, _ = load_pretraining_model(config.model, require_heads=True)
     limit = int(model.config.max_position_embeddings)
     if not 3 <= config.sequence_length <= limit:

@@ -186,9 +186,9 @@ class SpanBertForPreTraining(SpanBertPreTrainedModel):
         if not self.training:
             right = logits.argmax(-1) == batch.labels  # [M]
             figures["mlm_correct"] = right.sum()
-            spans_wrong = torch.zeros(batch.num_spans, dtype=torch.int64, device=right.device)
-            spans_wrong.index_add_(0, batch.span_of_masked, (~right).to(torch.int64))
-            figures["spans_correct"] = (spans_wrong == 0).sum()
+            num_wrong = torch.zeros(batch.num_spans + 1, dtype=torch.int64, device=right.device)  # [S + 1]
+            num_wrong.index_add_(0, batch.span_of_masked, (~right).to(torch.int64))
+            figures["spans_correct"] = (num_wrong[: batch.num_spans] == 0).sum()
         if self.cls.sbo is not None and batch.sbo is not None:
             sbo = batch.sbo
             logits = self.span_boundary_logits(hidden, sbo.left, sbo.right, sbo.span, sbo.offset)

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 
-from spanbert.checkpoints import load_pretraining_model, save_pretraining_model
+from spanbert.checkpoints import extend_vocabulary, load_pretraining_model, load_tokenizer, save_pretraining_model
 from spanbert.encoder import count_parameters
 from spanbert.errors import ConfigurationError, CorpusError
 from spanbert.tasks.pretraining.as_released import MAX_SBO_TARGETS
@@ -29,7 +29,6 @@ from spanbert.tasks.pretraining.estimate import estimate_run, format_estimate
 from spanbert.tasks.pretraining.head import HeadSettings, SpanBertForPreTraining, initial_config
 from spanbert.tasks.pretraining.metrics import pretraining_metrics
 from spanbert.tasks.pretraining.model_card import write_model_card
-from spanbert.tokenization import PieceTokenizer
 from spanbert.training.contract import TrainingPlan
 from spanbert.training.devices import describe_machine, make_accelerator
 from spanbert.training.loop import Trainer, num_steps
@@ -184,12 +183,20 @@ def _blocks(config: PretrainConfig, corpus: Corpus, documents: Any) -> BlockStre
 
 
 def _sbo_positions(config: PretrainConfig, model: SpanBertForPreTraining) -> int:
-    positions = HeadSettings.of(model.config).sbo_positions if config.uses_sbo else 0
+    """Targets of the boundary objective a span can have: the rows of the model's table, fewer as in the release."""
+    positions = HeadSettings.of(model.config).sbo_positions
     return min(positions, MAX_SBO_TARGETS) if config.preset == "as-released" else positions
 
 
+def _head_settings(config: PretrainConfig) -> HeadSettings:
+    if not config.uses_sbo:
+        return HeadSettings(sbo_positions=0, nsp=config.nsp)
+    limit = MAX_SBO_TARGETS if config.preset == "as-released" else config.sbo_positions
+    return HeadSettings(sbo_positions=min(config.sbo_positions, limit), nsp=config.nsp)
+
+
 def _make_model(config: PretrainConfig, corpus: Corpus, *, verbose: bool) -> SpanBertForPreTraining:
-    settings = HeadSettings(sbo_positions=config.sbo_positions if config.uses_sbo else 0, nsp=config.nsp)
+    settings = _head_settings(config)
     torch.manual_seed(config.seed)
     if config.init_from is None:
         layers, width, heads = config.shape
@@ -207,12 +214,10 @@ def _make_model(config: PretrainConfig, corpus: Corpus, *, verbose: bool) -> Spa
                 pad_token_id=corpus.tokenizer.pad_id,
             )
         )
-    from spanbert.checkpoints import extend_vocabulary
-
     model, report = load_pretraining_model(
         config.init_from, sbo_positions=settings.sbo_positions, nsp=settings.nsp, seed=config.seed
     )
-    num_new = extend_vocabulary(model, PieceTokenizer.load(config.init_from), corpus.tokenizer, source=str(corpus.path))
+    num_new = extend_vocabulary(model, load_tokenizer(config.init_from), corpus.tokenizer, source=str(corpus.path))
     if verbose:
         print(report, file=sys.stderr)
         if num_new:

@@ -82,7 +82,7 @@ def print_blocks(blocks: Sequence[BlockPreview], stream: TextIO) -> None:
     def marked(text: str, action: Action) -> Text:
         if in_colour:
             return Text(text, style=_STYLES[action])
-        opening, closing = _BRACKETS[action]
+        opening, closing = tuple(_BRACKETS[action])
         return Text(f"{opening}{text}{closing}")
 
     for block in blocks:

@@ -27,7 +27,8 @@ class SpanLengths:
     @property
     def probabilities(self) -> npt.NDArray[np.float64]:
         """Probability of 1, 2, ..., `longest` words, float64 [longest]."""
-        return np.diff(self._cumulative, prepend=0) / self._cumulative[-1]
+        shares: npt.NDArray[np.float64] = np.diff(self._cumulative, prepend=0) / self._cumulative[-1]
+        return shares
 
     @property
     def mean(self) -> float:
@@ -43,4 +44,7 @@ class SpanLengths:
         proportions: the outcome of drawing again until the length is short enough.
         """
         longest = self.longest if at_most is None else np.minimum(at_most, self.longest)
-        return np.searchsorted(self._cumulative, uniform * self._cumulative[longest - 1], side="right") + 1
+        drawn: npt.NDArray[np.int64] = (
+            np.searchsorted(self._cumulative, uniform * self._cumulative[longest - 1], side="right") + 1
+        )
+        return drawn

@@ -168,7 +168,8 @@ class _Placement:
         window = np.arange(int(lengths.max(initial=0)) + 2)  # from the word before the span to the one after it
         near = self._masked[(starts + rows)[:, None] + window]
         near &= window < (lengths + 2)[:, None]
-        return ~near.any(axis=1)
+        free: BoolArray = ~near.any(axis=1)
+        return free
 
     def _draw_free_place(self, row: int, number: int) -> tuple[int, int, bool]:
         """Draw among all free places for what is pending in `row`; return first word, length, and if there is one."""

@@ -1,0 +1,57 @@
+# Two commands matter: `make quickstart` and `make test`. Both need only Python (3.11 or newer) and make.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+export HF_HUB_OFFLINE := 1
+
+.PHONY: help quickstart test check format benchmarks lock clean
+
+help:
+	@echo "make quickstart   pre-train a small SpanBERT on the sample corpus and use it (a few minutes)"
+	@echo "make test         lint, types and all tests"
+	@echo "make check        lint and types only"
+	@echo "make format       format the code"
+	@echo "make benchmarks   measure masking and prepare on text you name: make benchmarks TEXT=my-texts/"
+	@echo "make lock         write requirements.lock anew from pyproject.toml"
+	@echo "make clean        remove the environment and the quickstart's output"
+
+# pip's own settings decide where packages come from; a torch that is already in the environment and fits the lock stays.
+$(INSTALLED): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+quickstart: $(INSTALLED)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" sh scripts/quickstart.sh
+
+check: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test: check
+	$(BIN)/python -m pytest
+
+format: $(INSTALLED)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+TEXT ?= src/spanbert/sample_corpus/en
+benchmarks: $(INSTALLED)
+	$(BIN)/python benchmarks/masking_speed.py
+	$(BIN)/python benchmarks/prepare_memory.py $(TEXT)
+
+lock:
+	rm -rf build/lock && $(PYTHON) -m venv build/lock
+	build/lock/bin/python -m pip install --quiet torch==2.13.0
+	build/lock/bin/python -m pip install --quiet setuptools --editable '.[dev]'
+	sh scripts/write_lock.sh build/lock/bin/python > requirements.lock
+	rm -rf build/lock
+
+clean:
+	rm -rf $(VENV) quickstart build .pytest_cache .mypy_cache .ruff_cache .hypothesis
