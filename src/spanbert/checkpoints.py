@@ -196,11 +196,19 @@ def save_pretraining_model(
     try:
         save_file(weights, unfinished / "model.safetensors", metadata={"format": "pt"})
         tokenizer.save(unfinished)
+        _state_longest_input(unfinished / "tokenizer_config.json", model.config.max_position_embeddings)
         for name, text in {**(extra_files or {}), CONFIG_FILES[0]: json.dumps(config, indent=2) + "\n"}.items():
             (unfinished / name).write_text(text, encoding="utf-8")
         _put_in_place(unfinished, folder)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def _state_longest_input(tokenizer_config: Path, num_positions: int) -> None:
+    """Tell transformers' pipelines how long an input may be; only the model knows."""
+    values = json.loads(tokenizer_config.read_text(encoding="utf-8"))
+    values["model_max_length"] = num_positions
+    tokenizer_config.write_text(json.dumps(values, indent=1, sort_keys=True), encoding="utf-8")
 
 
 # Loading

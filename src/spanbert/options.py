@@ -6,12 +6,13 @@ import difflib
 import inspect
 import io
 import tomllib
-from collections.abc import Sequence
-from contextlib import redirect_stderr, redirect_stdout
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
+import docstring_parser
 import tyro
 
 from spanbert.errors import ConfigurationError
@@ -41,8 +42,33 @@ def parse_options(config_class: type[ConfigT], arguments: Sequence[str], *, prog
     description = inspect.cleandoc(config_class.__doc__ or "")
     default: Any = _with_values(config_class, values)
     description += f"\n\n{CONFIG_FLAG} FILE.toml reads options from a file."
-    parsed: ConfigT = tyro.cli(config_class, args=rest, prog=program, default=default, description=description)
+    with _joined_docstring_lines():
+        parsed: ConfigT = tyro.cli(config_class, args=rest, prog=program, default=default, description=description)
     return parsed
+
+
+@contextmanager
+def _joined_docstring_lines() -> Iterator[None]:
+    """Let tyro see each attribute docstring as one line, which it wraps itself.
+
+    It asks docstring_parser, which leaves the indentation of the source in, and tyro takes an indented line for one
+    that has to stay by itself.
+    """
+    original = docstring_parser.parse_from_object
+
+    def parse(
+        obj: Any, style: docstring_parser.DocstringStyle = docstring_parser.DocstringStyle.AUTO
+    ) -> docstring_parser.Docstring:
+        docstring = original(obj, style)
+        for parameter in docstring.params:
+            parameter.description = " ".join((parameter.description or "").split()) or None
+        return docstring
+
+    docstring_parser.parse_from_object = parse
+    try:
+        yield
+    finally:
+        docstring_parser.parse_from_object = original
 
 
 def read_config_file(config_class: type[Any], path: Path) -> dict[str, Any]:
@@ -68,6 +94,7 @@ def read_config_file(config_class: type[Any], path: Path) -> dict[str, Any]:
             hint = f": did you mean {nearest[0]!r}?" if nearest else f"; the options are {', '.join(sorted(known))}"
             raise ConfigurationError(f"{path}: unknown option {key!r}{hint}")
         parsed[name] = _parse_value(hints[name], value, f"{path}: {key} = {value!r}")
+    return parsed
 
 
 def _parse_value(hint: Any, value: Any, what: str) -> Any:

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState, PartialState
 from accelerate.utils import DistributedType
 from torch import nn
 
@@ -80,6 +81,19 @@ def keep_freed_memory() -> None:
         mallopt(_M_TRIM_THRESHOLD, _LARGEST_INT)
 
 
+def new_accelerator(device: torch.device, precision: str, **options: Any) -> Accelerator:
+    """An engine for a device and a precision ("bf16" or "fp32"), whatever earlier ones in this process were for.
+
+    Accelerate keeps the settings of the first one for the life of the process and refuses others; here each run has its
+    own. The processes of a distributed run stay joined.
+    """
+    if PartialState._shared_state and PartialState().distributed_type == DistributedType.NO:
+        AcceleratorState._reset_state(reset_partial_state=True)
+    else:
+        AcceleratorState._reset_state()
+    return Accelerator(cpu=device.type == "cpu", mixed_precision="bf16" if precision == "bf16" else "no", **options)
+
+
 def make_accelerator(config: TrainingConfig) -> Accelerator:
     """The engine for device, precision and processes; under `accelerate launch` it joins the others.
 
@@ -98,12 +112,7 @@ def make_accelerator(config: TrainingConfig) -> Accelerator:
         keep_freed_memory()
     precision = resolve_precision(config.precision, device)
     try:
-        accelerator = Accelerator(
-            cpu=device.type == "cpu",
-            mixed_precision="bf16" if precision == "bf16" else "no",
-            log_with=config.tracker,
-            project_dir=str(config.output),
-        )
+        accelerator = new_accelerator(device, precision, log_with=config.tracker, project_dir=str(config.output))
     except (ImportError, ValueError) as error:
         if config.tracker is None:
             raise

@@ -75,14 +75,12 @@ def evaluate_pretraining(config: EvaluateConfig) -> dict[str, float]:
         CheckpointError: the folder has no masked language model, or cannot be read.
         CorpusError: the corpus was made with another tokenizer.
     """
-    from accelerate import Accelerator
-
     from spanbert.checkpoints import load_pretraining_model, load_tokenizer
     from spanbert.tasks.pretraining.corpus import Corpus
     from spanbert.tasks.pretraining.data import MaskedCorpus, PretrainingValidation, SingleSequences
     from spanbert.tasks.pretraining.head import HeadSettings
     from spanbert.tasks.pretraining.metrics import pretraining_metrics
-    from spanbert.training.devices import choose_device, resolve_precision, set_threads
+    from spanbert.training.devices import choose_device, new_accelerator, resolve_precision, set_threads
     from spanbert.training.evaluation import evaluate
 
     corpus = Corpus.open(config.corpus, tokenizer_fingerprint=load_tokenizer(config.model).fingerprint)
@@ -104,6 +102,6 @@ def evaluate_pretraining(config: EvaluateConfig) -> dict[str, float]:
         sbo_positions=HeadSettings.of(model.config).sbo_positions,
         seed=config.seed,
     )
-    accelerator = Accelerator(cpu=device.type == "cpu", mixed_precision="bf16" if precision == "bf16" else "no")
+    accelerator = new_accelerator(device, precision)
     data = PretrainingValidation(masked, config.max_blocks or len(stream))
     return evaluate(accelerator.prepare_model(model, evaluation_mode=True), data, accelerator, pretraining_metrics)

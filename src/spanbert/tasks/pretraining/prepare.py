@@ -12,8 +12,9 @@ from typing import Any
 
 import tyro
 
+from spanbert.checkpoint_sources import load_tokenizer
 from spanbert.documents import InputFile, ReadConfig, ReadSummary, expand_inputs, read_documents
-from spanbert.errors import ConfigurationError
+from spanbert.errors import ConfigurationError, InputError
 from spanbert.segmentation import SegmenterName
 from spanbert.tasks.pretraining.corpus import TOKENIZER, Corpus
 from spanbert.tasks.pretraining.corpus_writer import CorpusWriter
@@ -44,6 +45,9 @@ class PrepareConfig(ReadConfig):
     """Learn a vocabulary of lower-case pieces without accents."""
     min_frequency: int = 2
     """Letters and pieces seen together fewer times than this are not joined to a longer piece."""
+    add_words: Path | None = None
+    """Text file with words of your field, one a line, each to become a whole piece of the vocabulary. With the
+    --tokenizer of a model, `spanbert pretrain --from` that model gives them rows of their own."""
     segmenter: SegmenterName | None = None
     """Who says where the words are that masking keeps whole: `jieba` for Chinese. None: the tokenizer, for which a word
     is what stands between white space and punctuation, and every Chinese character is one."""
@@ -98,11 +102,13 @@ def _prepare(config: PrepareConfig) -> tuple[Corpus, ReadSummary]:
         files = expand_inputs(config.inputs)
         details: dict[str, Any] = {}
         if config.tokenizer is not None:
-            tokenizer = PieceTokenizer.load(config.tokenizer)
+            tokenizer = load_tokenizer(config.tokenizer)
             details["tokenizer"] = {"source": config.tokenizer}
         else:
             files = [_copy_of_stdin(file, writer.folder, config) for file in files]
             tokenizer, details["tokenizer"] = _learn_vocabulary(files, config)
+        if config.add_words is not None:
+            details["tokenizer"]["words_added"] = _add_words(tokenizer, config.add_words)
         writer.start(tokenizer)
         settings = EncodingSettings(writer.folder / TOKENIZER, config.segmenter, config.annotate)
         reading = ReadSummary()
@@ -155,12 +161,27 @@ def _learn_vocabulary(files: list[InputFile], config: PrepareConfig) -> tuple[Pi
     return tokenizer, {"source": None, "learned_from": learned_from}
 
 
+def _add_words(tokenizer: PieceTokenizer, path: Path) -> int:
+    """Make the words of a file pieces; returns how many are new."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", source=str(path)) from error
+    except UnicodeDecodeError as error:
+        raise InputError("not UTF-8", source=str(path), offset=error.start) from error
+    return tokenizer.add_words(word.strip() for word in text.splitlines())
+
+
 def _record(config: PrepareConfig, reading: ReadSummary) -> dict[str, Any]:
     """Return what the manifest says of how the corpus was made: nothing that differs from run to run."""
     not_kept = ("output", "workers", "overwrite", "quiet", "json")
     options = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
     return {
-        "options": {name: value for name, value in options.items() if name not in not_kept},
+        "options": {
+            name: str(value) if isinstance(value, Path) else value
+            for name, value in options.items()
+            if name not in not_kept
+        },
         "reading": reading.as_dict(),
         "versions": versions(),
     }

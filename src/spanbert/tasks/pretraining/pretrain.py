@@ -107,13 +107,13 @@ def pretrain(config: PretrainConfig) -> PretrainingResult:
             f"{record['machine']['device_name']}"
         )
         stopped_by = Trainer(model, plan, config, accelerator, reporter).run()
-    accelerator.end_training()
     metrics: dict[str, dict[str, float]] = {}
     if accelerator.is_main_process:
         metrics = _last_metrics(config.output / "history.jsonl")
         record |= {"metrics": metrics, "ended": now(), "status": "interrupted" if stopped_by else "finished"}
         _finish(config, accelerator.unwrap_model(model), corpus, record)
     accelerator.wait_for_everyone()
+    accelerator.end_training()
     return PretrainingResult(config.output, metrics, stopped_by)
 
 
