@@ -7,6 +7,7 @@ A folder that is saved here opens in plain `transformers` (`AutoModelForMaskedLM
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -106,6 +107,8 @@ def load_pretraining_model(
     *,
     sbo_positions: int | None = None,
     nsp: bool | None = None,
+    dropout: float | None = None,
+    attention_dropout: float | None = None,
     require_heads: bool = False,
     num_heads: int | None = None,
     seed: int = 0,
@@ -118,6 +121,8 @@ def load_pretraining_model(
         sbo_positions: rows of the span boundary head's position table, 0 for no such head; a source that has the head
             keeps its own number, and the report says so. None: as the source has it.
         nsp: whether there is a next-sentence head; None: as the source has it.
+        dropout: of hidden states in training; None: as the source says.
+        attention_dropout: of attention weights in training; None: as the source says.
         require_heads: refuse a source that lacks a tensor of a head instead of making one up.
         num_heads: attention heads of an original training checkpoint that does not say.
         seed: of the initial values of what the source lacks.
@@ -129,7 +134,12 @@ def load_pretraining_model(
     with open_source(name_or_path, num_heads=num_heads) as source:
         by_our_name = _by_our_name(source)
         settings, notes = _head_settings(source, by_our_name, sbo_positions, nsp)
-        model = _without_values(_config(source, settings), source.name)
+        config = _config(source, settings)
+        if dropout is not None:
+            config.hidden_dropout_prob = dropout
+        if attention_dropout is not None:
+            config.attention_probs_dropout_prob = attention_dropout
+        model = _without_values(config, source.name)
         parameters = {name: value for name, value in model.state_dict().items() if name not in TIED}
         matching = _match(by_our_name, parameters, settings)
         new = tuple(name for name in parameters if name not in matching.entries)
@@ -195,6 +205,8 @@ def save_pretraining_model(
     unfinished.mkdir()
     try:
         save_file(weights, unfinished / "model.safetensors", metadata={"format": "pt"})
+        # safetensors keeps the file to its owner; other users of the machine may read a model as they may its config.
+        (unfinished / "model.safetensors").chmod(0o666 & ~_umask())
         tokenizer.save(unfinished)
         _state_longest_input(unfinished / "tokenizer_config.json", model.config.max_position_embeddings)
         for name, text in {**(extra_files or {}), CONFIG_FILES[0]: json.dumps(config, indent=2) + "\n"}.items():
@@ -202,6 +214,12 @@ def save_pretraining_model(
         _put_in_place(unfinished, folder)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
 
 
 def _state_longest_input(tokenizer_config: Path, num_positions: int) -> None:

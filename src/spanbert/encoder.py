@@ -330,6 +330,9 @@ class SpanBertModel(SpanBertPreTrainedModel):
         >>> model(input_ids=ids, attention_mask=mask).last_hidden_state  # [B, T, D]
     """
 
+    # The heads of a saved model are not the encoder's; what is missing is still reported.
+    _keys_to_ignore_on_load_unexpected = [r"^cls\."]  # noqa: RUF012  # the form that transformers reads
+
     def __init__(self, config: SpanBertConfig) -> None:
         super().__init__(config)
         self.embeddings = Embeddings(config)

@@ -181,8 +181,11 @@ def _print(description: Mapping[str, Any]) -> None:
 
 
 def _for_people(description: Mapping[str, Any]) -> dict[str, Any]:
-    """Of a run's record, which repeats the corpus's and every option, only what one asks first."""
+    """What one asks first: of a run's record, which repeats the corpus's and every option, and of a corpus's files."""
     shown = dict(description)
+    if "reading" in shown:
+        files = shown["reading"].get("files", [])
+        shown["reading"] = {**shown["reading"], "files": f"{len(files):,} (--json lists them with their hashes)"}
     if "record" in shown:
         record = shown.pop("record")
         shown |= {key: record[key] for key in _RUN_KEYS if key in record}

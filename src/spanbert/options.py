@@ -38,9 +38,10 @@ def parse_options(config_class: type[ConfigT], arguments: Sequence[str], *, prog
         SystemExit: after `--help`, or with status 2 after printing what is wrong with the command line.
     """
     rest, file = _take_config_flag(list(arguments))
-    values = {} if file is None else read_config_file(config_class, file)
     description = inspect.cleandoc(config_class.__doc__ or "")
-    default: Any = _with_values(config_class, values)
+    default: Any = tyro.MISSING_NONPROP
+    if file is not None:
+        default = _unchecked(config_class, read_config_file(config_class, file))
     description += f"\n\n{CONFIG_FLAG} FILE.toml reads options from a file."
     with _joined_docstring_lines():
         parsed: ConfigT = tyro.cli(config_class, args=rest, prog=program, default=default, description=description)
@@ -107,12 +108,16 @@ def _parse_value(hint: Any, value: Any, what: str) -> Any:
         raise ConfigurationError(f"{what} is not a value that this option takes") from None
 
 
-def _with_values(config_class: type[ConfigT], values: dict[str, Any]) -> ConfigT:
-    """An instance with `values`, the class's defaults, and a mark where a required option is still missing."""
+def _unchecked(config_class: type[ConfigT], values: dict[str, Any]) -> ConfigT:
+    """An instance with `values`, defaults for the rest, and tyro's mark where a required option is still missing.
+
+    It is made without calling the class, which would check options that the command line has yet to give.
+    """
+    config = object.__new__(config_class)
     for field in fields(config_class):  # type: ignore[arg-type]  # a verb's configuration is a dataclass
-        if field.default is MISSING and field.default_factory is MISSING:
-            values.setdefault(field.name, tyro.MISSING)
-    return config_class(**values)
+        default = tyro.MISSING if field.default is MISSING else field.default
+        object.__setattr__(config, field.name, values.get(field.name, default))
+    return config
 
 
 def _take_config_flag(arguments: list[str]) -> tuple[list[str], Path | None]:

@@ -80,16 +80,16 @@ class ReadSummary:
     def __str__(self) -> str:
         """A few lines for a person: the totals, then whatever was not read as it stands."""
         lines = [
-            f"read {_counted(self.total('num_documents'), 'document')}, {_counted(self.total('num_lines'), 'line')}, "
-            f"{_counted(self.total('num_characters'), 'character')} from {_counted(len(self.files), 'file')}"
+            f"read {counted(self.total('num_documents'), 'document')}, {counted(self.total('num_lines'), 'line')}, "
+            f"{counted(self.total('num_characters'), 'character')} from {counted(len(self.files), 'file')}"
         ]
         if annotations := self.total("num_annotations"):
-            lines.append(f"with {_counted(annotations, 'annotation')}")
+            lines.append(f"with {counted(annotations, 'annotation')}")
         notes = [note for file in self.files for note in _notes(file)]
         notes += [f"not read: {name} ({reason})" for name, reason in self.skipped_files.items()]
         lines += notes[:_MAX_NOTES]
         if len(notes) > _MAX_NOTES:
-            lines.append(f"and {_counted(len(notes) - _MAX_NOTES, 'note')} more of this kind")
+            lines.append(f"and {counted(len(notes) - _MAX_NOTES, 'note')} more of this kind")
         return "\n".join(lines)
 
 
@@ -97,16 +97,17 @@ def _notes(file: FileSummary) -> Iterator[str]:
     if not file.num_documents:
         yield f"no text: {file.source}"
     for reason, skipped in file.skipped.items():
-        records = _counted(skipped.count, "record")
+        records = counted(skipped.count, "record")
         yield f"skipped: {records} of {file.source} ({reason}), first in line {skipped.first_line}"
     if file.num_replaced:
-        replaced = _counted(file.num_replaced, "byte")
+        replaced = counted(file.num_replaced, "byte")
         yield f"replaced: {replaced} of {file.source} (not UTF-8), first in line {file.first_replaced_line}"
     if file.num_control_characters:
-        yield f"kept: {_counted(file.num_control_characters, 'control character')} of {file.source}"
+        yield f"kept: {counted(file.num_control_characters, 'control character')} of {file.source}"
     if file.num_cuts:
-        yield f"cut: very long documents of {file.source}, at {_counted(file.num_cuts, 'line end')}"
+        yield f"cut: very long documents of {file.source}, at {counted(file.num_cuts, 'line end')}"
 
 
-def _counted(number: int, noun: str) -> str:
+def counted(number: int, noun: str) -> str:
+    """`1 line`, `2,000 lines`."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -63,6 +63,8 @@ def read_tokenizer(name_or_path: str | Path) -> Tokenizer:
         return _from_json(folder / "tokenizer.json", config)
     if (folder / "vocab.txt").is_file():
         return _from_vocabulary(folder / "vocab.txt", config)
+    if (folder / "checkpoints").is_dir() and (folder / "run.json").is_file():
+        raise CheckpointError(f"{folder}: this run has no model yet: finish it with `spanbert pretrain ... --resume`")
     raise CheckpointError(f"{folder} holds neither tokenizer.json nor vocab.txt")
 
 

@@ -54,6 +54,11 @@ class TrainingData(Protocol):
 class ValidationData(Protocol):
     """A fixed set of batches."""
 
+    @property
+    def num_examples(self) -> int:
+        """Examples in it."""
+        ...
+
     def batches(self, rank: int, num_ranks: int) -> Iterable[Batch]:
         """The batches that one of `num_ranks` processes evaluates; may be empty."""
         ...

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import importlib.util
 import logging
 import os
 import platform
@@ -111,12 +112,9 @@ def make_accelerator(config: TrainingConfig) -> Accelerator:
     if device.type == "cpu":
         keep_freed_memory()
     precision = resolve_precision(config.precision, device)
-    try:
-        accelerator = new_accelerator(device, precision, log_with=config.tracker, project_dir=str(config.output))
-    except (ImportError, ValueError) as error:
-        if config.tracker is None:
-            raise
-        raise MissingDependencyError(config.tracker, config.tracker, f"--tracker {config.tracker}") from error
+    if config.tracker is not None and importlib.util.find_spec(config.tracker) is None:
+        raise MissingDependencyError(config.tracker, config.tracker, f"--tracker {config.tracker}")
+    accelerator = new_accelerator(device, precision, log_with=config.tracker, project_dir=str(config.output))
     # Accelerate warns of tied weights at every checkpoint; they are tied again at every start.
     logging.getLogger("accelerate.utils.other").setLevel(logging.ERROR)
     if config.batch_size < accelerator.num_processes:

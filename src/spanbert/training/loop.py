@@ -105,18 +105,14 @@ class Trainer:
         self._last_saved = -1
 
     def run(self) -> int:
-        """Train to the last step, or until a signal asks to stop.
+        """Train to the last step, or until a signal asks to stop; from where `restore` has put it, else from the start.
 
         Returns:
             0, or the number of the signal (SIGTERM, SIGINT) after which the run saved its state and stopped.
 
         Raises:
             TrainingError: the loss or its gradient is not a number, or a checkpoint cannot be written.
-            CheckpointError: every checkpoint to resume from is damaged.
-            ConfigurationError: the run to resume was made with other options.
         """
-        if self.config.resume:
-            self._restore()
         validate_every = self.config.validate_every or max(1, self.total_steps // 10)
         save_every = self.config.save_every or max(1, self.total_steps // 10)
         with deterministic(self.accelerator.device), self._stopping_on_signals(), self._prefetched() as steps:
@@ -257,7 +253,13 @@ class Trainer:
             ) from error
         self._last_saved = self.step
 
-    def _restore(self) -> None:
+    def restore(self) -> None:
+        """Go to the newest whole checkpoint of the output folder, or to the start where there is none.
+
+        Raises:
+            CheckpointError: every checkpoint is damaged.
+            ConfigurationError: the run was made with other options.
+        """
         accelerator = self.accelerator
         if accelerator.is_main_process:
             self.checkpoints.clean()
@@ -284,7 +286,7 @@ class Trainer:
         changed = sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
         if changed or state["total_steps"] != self.total_steps:
             rows = [f"{name}: was {before.get(name)!r}, now {now.get(name)!r}" for name in changed]
-            if state["total_steps"] != self.total_steps:
+            if "steps" not in changed:
                 rows.append(f"steps: was {state['total_steps']}, now {self.total_steps}")
             raise ConfigurationError(
                 f"{checkpoint}: this run cannot be resumed with other options ({'; '.join(rows)}): give the same ones, "

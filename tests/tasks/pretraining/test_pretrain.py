@@ -33,6 +33,9 @@ from spanbert.training.record import read_history
 
 Tiny = Callable[..., PretrainConfig]
 
+OF_THE_MODEL: dict[str, Any] = {"layers": None, "width": None, "heads": None, "max_positions": 512}
+"""With --from, the model says these."""
+
 
 def command(config: PretrainConfig, **extra: Any) -> list[str]:
     """The command line of a configuration, without what is at its default."""
@@ -160,8 +163,13 @@ def test_sigterm_saves_and_stops(
     newest = max(int(path.name[5:]) for path in (config.output / "checkpoints").iterdir())
     assert newest in {4, 5, 6}
     monkeypatch.undo()
+    started = json.loads((config.output / "run.json").read_text())["started"]
     assert main(command(config, resume=True)) == 0
     assert same_weights(config.output, finished)
+    record = json.loads((config.output / "run.json").read_text())
+    assert record["status"] == "finished"
+    assert record["started"] == started
+    assert len(record["resumed"]) == 1
 
 
 def test_two_processes_give_the_losses_of_one(corpus_folder: Path, tmp_path: Path) -> None:
@@ -250,8 +258,10 @@ def test_another_run_is_never_overwritten_or_mixed(tiny: Tiny, tmp_path: Path) -
     pretrain(tiny(steps=2))
     with pytest.raises(ConfigurationError, match="already holds a run"):
         pretrain(tiny(steps=2))
+    record = (tmp_path / "model" / "run.json").read_text()
     with pytest.raises(ConfigurationError, match=r"dropout: was 0.1, now 0.3"):
         pretrain(tiny(steps=2, resume=True, dropout=0.3))
+    assert (tmp_path / "model" / "run.json").read_text() == record
     pretrain(tiny(steps=3, overwrite=True))
     other = tmp_path / "letters"
     other.mkdir()
@@ -318,7 +328,16 @@ def test_continuing_from_another_model(
     )
     assert grown.vocab_size == corpus.vocab_size + 2
     capsys.readouterr()
-    pretrain(tiny(corpus=grown.path, init_from=str(tmp_path / "bert"), learning_rate=1e-5, steps=1, quiet=False))
+    pretrain(
+        tiny(
+            corpus=grown.path,
+            init_from=str(tmp_path / "bert"),
+            **OF_THE_MODEL,
+            learning_rate=1e-5,
+            steps=1,
+            quiet=False,
+        )
+    )
     printed = capsys.readouterr().err
     assert "cls.sbo.linear1.weight" in printed  # new
     assert "2 pieces of the corpus's vocabulary are new" in printed
@@ -338,7 +357,7 @@ def test_a_corpus_of_another_tokenizer_is_refused(tiny: Tiny, corpus_folder: Pat
         pretrain(tiny(validation=(other.path,)))
     pretrain(tiny(steps=1, overwrite=True))
     with pytest.raises(CorpusError, match="another tokenizer"):
-        pretrain(tiny(corpus=other.path, output=tmp_path / "next", init_from=str(tmp_path / "model")))
+        pretrain(tiny(corpus=other.path, output=tmp_path / "next", init_from=str(tmp_path / "model"), **OF_THE_MODEL))
     with pytest.raises(CorpusError, match="another tokenizer"):
         evaluate_pretraining(EvaluateConfig(model=str(tmp_path / "model"), corpus=other.path))
 
@@ -372,6 +391,7 @@ def test_estimate_measures_and_writes_nothing(tiny: Tiny, capsys: pytest.Capture
         ({"sbo_positions": 0}, "--no-sbo"),
         ({"warmup": 2.0}, "--warmup"),
         ({"threads": 0}, "--threads"),
+        ({"init_from": "model"}, "--layers is for a new model"),
     ],
 )
 def test_options_out_of_range_are_refused(tiny: Tiny, options: dict[str, Any], message: str) -> None:

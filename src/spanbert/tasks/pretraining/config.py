@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -56,10 +57,10 @@ class PretrainConfig(TrainingConfig):
     """Rows of the position table of a new model: the longest sequence it can ever read."""
 
     dropout: float = 0.1
-    """Dropout of hidden states."""
+    """Dropout of hidden states, also with --from."""
 
     attention_dropout: float = 0.0
-    """Dropout of attention weights; above 0 it leaves the fused attention kernels and costs speed."""
+    """Dropout of attention weights, also with --from; above 0 it costs speed, as it leaves fused attention kernels."""
 
     scheme: Scheme = "spans"
     """What is masked: spans of words, single whole words, single pieces, or annotated entities or noun phrases."""
@@ -125,7 +126,14 @@ class PretrainConfig(TrainingConfig):
                 raise ConfigurationError(f"--{name.replace('_', '-')} is a share from 0 to below 1")
         if self.max_validation_blocks < 1:
             raise ConfigurationError(f"--max-validation-blocks must be at least 1, not {self.max_validation_blocks}")
-        if self.init_from is None and self.shape[1] % self.shape[2]:
+        if self.init_from is not None:
+            defaults = {field.name: field.default for field in dataclasses.fields(self)}
+            for name in ("size", "layers", "width", "heads", "max_positions"):
+                if getattr(self, name) != defaults[name]:
+                    raise ConfigurationError(
+                        f"--{name.replace('_', '-')} is for a new model; with --from the model says it: drop either"
+                    )
+        elif self.shape[1] % self.shape[2]:
             raise ConfigurationError(f"a width of {self.shape[1]} cannot be split into {self.shape[2]} attention heads")
 
     @property

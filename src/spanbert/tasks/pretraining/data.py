@@ -205,6 +205,11 @@ class PretrainingValidation:
         num_blocks = len(masked.stream)
         self.indices = np.unique(np.linspace(0, num_blocks - 1, min(max_blocks, num_blocks)).astype(np.int64))
 
+    @property
+    def num_examples(self) -> int:
+        """Blocks in it."""
+        return len(self.indices)
+
     def batches(self, rank: int, num_ranks: int) -> Iterator[PretrainingBatch]:
         """The batches of one process."""
         mine = self.indices[rank::num_ranks]

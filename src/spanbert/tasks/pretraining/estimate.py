@@ -77,7 +77,8 @@ def estimate_run(
 def format_estimate(estimate: Estimate) -> str:
     """The estimate as lines of name and value."""
     rows = {name.replace("_", " "): value for name, value in asdict(estimate).items()}
-    return "\n".join(
-        f"{name:<20} {value:,}" if isinstance(value, int) else f"{name:<20} {value:,.3g}"
-        for name, value in rows.items()
-    )
+    return "\n".join(f"{name:<20} {_readable(value)}" for name, value in rows.items())
+
+
+def _readable(value: float) -> str:
+    return f"{value:,.0f}" if isinstance(value, int) or value >= 100 else f"{value:,.3g}"

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from spanbert.documents import Document, InputFile, ReadSummary
+from spanbert.read_summary import counted
 from spanbert.tasks.pretraining.corpus import Corpus
 
 _SECONDS_BETWEEN_UPDATES = 0.1
@@ -103,8 +104,8 @@ def summary_table(corpus: Corpus, reading: ReadSummary) -> str:
         ("vocabulary", _vocabulary(figures["tokenizer"])),
         (
             "corpus",
-            f"{corpus.num_documents:,} documents, {corpus.num_lines:,} lines, {corpus.num_words:,} words, "
-            f"{corpus.num_pieces:,} pieces",
+            f"{counted(corpus.num_documents, 'document')}, {counted(corpus.num_lines, 'line')}, "
+            f"{counted(corpus.num_words, 'word')}, {counted(corpus.num_pieces, 'piece')}",
         ),
         ("pieces per word", f"{figures['pieces_per_word']:.3f}"),
         ("bytes per piece", f"{figures['bytes_per_piece']:.2f}"),
@@ -126,6 +127,8 @@ def summary_table(corpus: Corpus, reading: ReadSummary) -> str:
 
 def _vocabulary(tokenizer: dict[str, Any]) -> str:
     size = f"{tokenizer['vocab_size']:,} pieces"
+    if "words_added" in tokenizer:
+        size += f" ({tokenizer['words_added']:,} of them added words)"
     if tokenizer["source"] is not None:
         return f"{size}, reused from {tokenizer['source']}"
     learned = tokenizer["learned_from"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import shutil
 import sys
 from pathlib import Path
@@ -98,7 +99,7 @@ def pretrain(config: PretrainConfig) -> PretrainingResult:
     accelerator.wait_for_everyone()
     model, plan, corpus = _prepare(config, accelerator)
     accelerator.init_trackers("spanbert", config=_fingerprint(config, corpus))
-    record = _start_record(config, corpus, model, accelerator)
+    record = _record_of_start(config, corpus, model, accelerator)
     quiet = config.quiet or not accelerator.is_main_process
     with make_reporter(num_steps(config, plan.data.num_examples), quiet=quiet) as reporter:
         reporter.say(
@@ -106,7 +107,14 @@ def pretrain(config: PretrainConfig) -> PretrainingResult:
             f"{num_steps(config, plan.data.num_examples):,} steps, {record['machine']['precision']} on "
             f"{record['machine']['device_name']}"
         )
-        stopped_by = Trainer(model, plan, config, accelerator, reporter).run()
+        for name, data in plan.validation.items():
+            reporter.say(f"validating on {data.num_examples:,} blocks of {name}{_too_few(data.num_examples)}")
+        trainer = Trainer(model, plan, config, accelerator, reporter)
+        if config.resume:
+            trainer.restore()
+        if accelerator.is_main_process:
+            write_json(config.output / "run.json", record)
+        stopped_by = trainer.run()
     metrics: dict[str, dict[str, float]] = {}
     if accelerator.is_main_process:
         metrics = _last_metrics(config.output / "history.jsonl")
@@ -115,6 +123,10 @@ def pretrain(config: PretrainConfig) -> PretrainingResult:
     accelerator.wait_for_everyone()
     accelerator.end_training()
     return PretrainingResult(config.output, metrics, stopped_by)
+
+
+def _too_few(num_blocks: int) -> str:
+    return "" if num_blocks >= 20 else ": too few to tell progress from chance (see --held-out)"
 
 
 def _claim_output(config: PretrainConfig) -> None:
@@ -215,7 +227,12 @@ def _make_model(config: PretrainConfig, corpus: Corpus, *, verbose: bool) -> Spa
             )
         )
     model, report = load_pretraining_model(
-        config.init_from, sbo_positions=settings.sbo_positions, nsp=settings.nsp, seed=config.seed
+        config.init_from,
+        sbo_positions=settings.sbo_positions,
+        nsp=settings.nsp,
+        dropout=config.dropout,
+        attention_dropout=config.attention_dropout,
+        seed=config.seed,
     )
     num_new = extend_vocabulary(model, load_tokenizer(config.init_from), corpus.tokenizer, source=str(corpus.path))
     if verbose:
@@ -244,23 +261,25 @@ def _json_value(value: Any) -> Any:
     return value
 
 
-def _start_record(
+def _record_of_start(
     config: PretrainConfig, corpus: Corpus, model: SpanBertForPreTraining, accelerator: Accelerator
 ) -> dict[str, Any]:
-    record = {
+    """The run's record; a run that is resumed keeps its first command and time, and notes when it went on."""
+    path = config.output / "run.json"
+    before = json.loads(path.read_text(encoding="utf-8")) if config.resume and path.exists() else {}
+    resumed = [*before.get("resumed", []), now()] if before else []
+    return {
         "verb": "pretrain",
         "status": "running",
-        "command": command_line(),
-        "started": now(),
+        "command": before.get("command", command_line()),
+        "started": before.get("started", now()),
+        "resumed": resumed,
         "versions": versions(),
         "machine": describe_machine(accelerator),
         "config": _as_json(config),
         "parameters": count_parameters(model.parameters()),
         "corpus": corpus.describe(),
     }
-    if accelerator.is_main_process:
-        write_json(config.output / "run.json", record)
-    return record
 
 
 def _last_metrics(path: Path) -> dict[str, dict[str, float]]:
