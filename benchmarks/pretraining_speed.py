@@ -1,6 +1,6 @@
 """Pieces a second of a pre-training step, and its share of what the machine's matrix multiply gives.
 
-    python benchmarks/pretraining_speed.py [--size mini] [--sequence-length 128] [--blocks 64] [--device cpu] [--compile]
+    python benchmarks/pretraining_speed.py [--size mini] [--sequence-length 128] [--blocks 64] [--compile]
 
 The step is the whole one: encoder, MLM and SBO with logits of masked positions, backward, clipping, AdamW, on random
 pieces and full blocks. Rounds alternate with the multiply, which is measured as a large square in the same precision.

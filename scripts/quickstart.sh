@@ -18,9 +18,9 @@ run spanbert preview text/places-tristan-da-cunha.txt --num-blocks 2
 step "3. Text -> vocabulary -> corpus"
 run spanbert prepare text --document-end file --vocab-size 4000 --output corpus
 
-step "4. Pre-train a small SpanBERT (4 layers x 256; two to four minutes on 2 cores)"
-run spanbert pretrain corpus --output model --steps 900 --batch-size 16 --learning-rate 1e-3 --dropout 0 \
-  --held-out 0.1 --validate-every 100 --save-every 300
+step "4. Pre-train a small SpanBERT (2 layers x 128; two to four minutes on 2 cores)"
+run spanbert pretrain corpus --output model --size tiny --steps 3000 --batch-size 16 --learning-rate 1e-3 --dropout 0 \
+  --held-out 0.1 --validate-every 300 --save-every 1000
 
 step "5. Fill masked spans: the masked language model and the span boundary head vote together"
 run spanbert fill model --top-k 3 \
@@ -45,9 +45,10 @@ run python open_in_transformers.py
 cat <<'EOF'
 
 What a few minutes on 19,000 words can teach, and what not
-  The training loss falls far: the model learns the frequent words, the punctuation and the grammar around them, and then
-  it learns these 81 texts by heart. The loss on the held-out documents (above, and in the picture) stops falling early:
-  to say something sensible about text it has not seen, a model needs a thousand times as much of it. With millions of
+  The model learns which words are frequent, a little of the grammar around them, and then more and more of these 81
+  texts by heart: the training loss goes on falling while the loss on the held-out documents (above, and in the picture)
+  soon rises again. Its guesses are grammatical at best. To say something sensible about text it has not seen, a model
+  needs a thousand times as much of it. With millions of
   words of your own the same commands do that; docs/pretrain-your-domain.md says how, docs/results.md shows what came out.
 
   curves   quickstart/model/curves.png

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import pytest
 import tyro
@@ -106,15 +107,18 @@ class Options:
     loud: bool = False
     """Whether to shout."""
 
+    init_from: Annotated[str | None, tyro.conf.arg(name="from")] = None
+    """Whence."""
+
 
 def test_a_configuration_file_gives_values_and_flags_win(tmp_path: Path) -> None:
     file = tmp_path / "run.toml"
-    file.write_text('source = "a"\noutput = "b"\nrate = 2\nbetas = [0.5, 0.6]\nloud = true\n')
+    file.write_text('source = "a"\noutput = "b"\nrate = 2\nbetas = [0.5, 0.6]\nloud = true\nfrom = "z"\n')
     assert parse_options(Options, ["--config", str(file)], program="x") == Options(
-        source=Path("a"), output=Path("b"), rate=2.0, betas=(0.5, 0.6), loud=True
+        source=Path("a"), output=Path("b"), rate=2.0, betas=(0.5, 0.6), loud=True, init_from="z"
     )
     options = parse_options(Options, ["c", f"--config={file}", "--rate", "3", "--no-loud"], program="x")
-    assert options == Options(source=Path("c"), output=Path("b"), rate=3.0, betas=(0.5, 0.6), loud=False)
+    assert options == Options(source=Path("c"), output=Path("b"), rate=3.0, betas=(0.5, 0.6), loud=False, init_from="z")
 
 
 @pytest.mark.parametrize(

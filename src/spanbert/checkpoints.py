@@ -198,9 +198,10 @@ def save_pretraining_model(
         state = {name: value for name, value in state.items() if not name.startswith(dropped)}
     weights = {name: _stored(name, value, half_precision) for name, value in state.items()}
     config = _config_json(model.config, weights, plain_bert)
-    folder = Path(folder)
+    folder = Path(folder).resolve()
     folder.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = folder.with_name(f".{folder.name}.unfinished")
+    # Inside a folder that is there: beside it may be another file system, or nobody else's to write to.
+    unfinished = folder / ".unfinished" if folder.is_dir() else folder.with_name(f".{folder.name}.unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir()
     try:
@@ -414,4 +415,5 @@ def _put_in_place(unfinished: Path, folder: Path) -> None:
         for file in files:
             file.replace(folder / file.name)
         sync_to_disk(folder)
+        return
     sync_to_disk(folder.parent)

@@ -303,7 +303,8 @@ class SpanBertPreTrainedModel(PreTrainedModel):
     config_class = SpanBertConfig
     base_model_prefix = "bert"
     supports_gradient_checkpointing = True
-    _no_split_modules = ["Embeddings", "Layer"]  # noqa: RUF012  # the name and form that transformers reads
+    # Not the embeddings: their weight is also the output layer's, and both have to be in one FSDP unit.
+    _no_split_modules = ["Layer"]  # noqa: RUF012  # the name and form that transformers reads
 
     def __init__(self, config: SpanBertConfig, *args: Any, **kwargs: Any) -> None:
         if config.is_decoder or config.add_cross_attention:

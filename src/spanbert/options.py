@@ -85,8 +85,13 @@ def read_config_file(config_class: type[Any], path: Path) -> dict[str, Any]:
         raise ConfigurationError(f"{path}: cannot be read: {error.strerror}") from error
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigurationError(f"{path}: not a TOML file: {error}") from error
-    hints = get_type_hints(config_class)
-    known = {field.name for field in fields(config_class)}
+    hints = get_type_hints(config_class, include_extras=True)
+    # By the field's name, or by the flag's where it has another (`from` is no name in Python).
+    known = {field.name: field.name for field in fields(config_class)}
+    for field in fields(config_class):
+        for note in getattr(hints[field.name], "__metadata__", ()):
+            if isinstance(flag := getattr(note, "name", None), str):
+                known[flag] = field.name
     parsed = {}
     for key, value in values.items():
         name = key.replace("-", "_")
@@ -94,7 +99,8 @@ def read_config_file(config_class: type[Any], path: Path) -> dict[str, Any]:
             nearest = difflib.get_close_matches(name, known, n=1)
             hint = f": did you mean {nearest[0]!r}?" if nearest else f"; the options are {', '.join(sorted(known))}"
             raise ConfigurationError(f"{path}: unknown option {key!r}{hint}")
-        parsed[name] = _parse_value(hints[name], value, f"{path}: {key} = {value!r}")
+        name = known[name]
+        parsed[name] = _parse_value(get_type_hints(config_class)[name], value, f"{path}: {key} = {value!r}")
     return parsed
 
 

@@ -85,8 +85,15 @@ class CheckpointFolder:
         unfinished.rename(final)
         sync_to_disk(self.path)
         for old in self.list()[self.keep :]:
-            shutil.rmtree(old)
+            if old != final:
+                shutil.rmtree(old)
         return final
+
+    def drop_newer(self, checkpoint: Path) -> None:
+        """Remove the checkpoints after `checkpoint`, which a resumed run writes anew."""
+        for newer in self.list():
+            if newer.name > checkpoint.name:
+                shutil.rmtree(newer)
 
     def clean(self) -> None:
         """Remove what interrupted runs left behind."""

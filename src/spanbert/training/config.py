@@ -100,7 +100,7 @@ class TrainingConfig:
         """
         positive = ("batch_size", "micro_batch_pieces", "log_every", "keep_checkpoints", "learning_rate", "epochs")
         for name in positive:
-            if getattr(self, name) <= 0:
+            if not 0 < getattr(self, name) < float("inf"):
                 raise ConfigurationError(f"--{name.replace('_', '-')} must be above 0, not {getattr(self, name)}")
         if self.steps is not None and self.steps <= 0:
             raise ConfigurationError(f"--steps must be above 0, not {self.steps}")
@@ -111,5 +111,7 @@ class TrainingConfig:
             raise ConfigurationError(f"--warmup is a share between 0 and 1, not {self.warmup}")
         if self.threads is not None and self.threads < 1:
             raise ConfigurationError(f"--threads must be at least 1, not {self.threads}")
+        if not all(0 <= beta < 1 for beta in self.adam_betas) or not self.adam_epsilon > 0:
+            raise ConfigurationError("--adam-betas are shares from 0 to below 1, and --adam-epsilon is above 0")
         if self.resume and self.overwrite:
             raise ConfigurationError("--resume and --overwrite contradict each other: choose one")

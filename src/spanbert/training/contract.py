@@ -79,6 +79,7 @@ class TrainingPlan:
         hot_modules: the modules that `--compile` compiles.
         denominator_offsets: by loss name, a number added to the targets of a step before dividing.
         fingerprint: everything that shapes the course of the run; a run with another one cannot be resumed.
+        environment: what else may change the last bits of a result; a run with another one is resumed with a warning.
     """
 
     data: TrainingData
@@ -87,3 +88,4 @@ class TrainingPlan:
     hot_modules: Sequence[nn.Module] = ()
     denominator_offsets: Mapping[str, float] = field(default_factory=dict)
     fingerprint: Mapping[str, Any] = field(default_factory=dict)
+    environment: Mapping[str, Any] = field(default_factory=dict)

@@ -31,7 +31,7 @@ def has_fast_bf16(device: torch.device) -> bool:
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device.type == "cpu":
-        capabilities = torch.cpu.get_capabilities()
+        capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # not in older releases of torch
         return any(bool(present) for name, present in capabilities.items() if name.endswith("bf16"))
     return False
 
@@ -104,9 +104,9 @@ def make_accelerator(config: TrainingConfig) -> Accelerator:
         MissingDependencyError: the tracker is not installed.
     """
     device = choose_device(config.device)
-    if os.environ.get("ACCELERATE_USE_FSDP", "").lower() in {"1", "true"} and not torch.cuda.is_available():
+    if os.environ.get("ACCELERATE_USE_FSDP", "").lower() in {"1", "true"} and device.type != "cuda":
         raise ConfigurationError(
-            "FSDP needs a GPU, and torch sees none here: launch without --use_fsdp (several processes on CPU use DDP)"
+            "FSDP needs a GPU, and this run has none: launch without --use_fsdp (several processes on CPU use DDP)"
         )
     set_threads(config.threads)
     if device.type == "cpu":
@@ -127,7 +127,7 @@ def make_accelerator(config: TrainingConfig) -> Accelerator:
 def describe_machine(accelerator: Accelerator) -> dict[str, Any]:
     """What the run record says of where it ran."""
     device = accelerator.device
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else _processor_name()
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else processor_name()
     return {
         "device": device.type,
         "device_name": name,
@@ -140,7 +140,8 @@ def describe_machine(accelerator: Accelerator) -> dict[str, Any]:
     }
 
 
-def _processor_name() -> str:
+def processor_name() -> str:
+    """The CPU's name."""
     try:
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):

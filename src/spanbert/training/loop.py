@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate import Accelerator
+from accelerate.utils import DistributedType
 from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import get_scheduler
@@ -36,7 +37,7 @@ from spanbert.training.contract import Batch, StepOutput, TrainingPlan
 from spanbert.training.devices import compile_in_place, deterministic
 from spanbert.training.evaluation import evaluate
 from spanbert.training.progress import Reporter, format_figures, warn
-from spanbert.training.record import History
+from spanbert.training.record import History, read_history
 
 
 def num_steps(config: TrainingConfig, num_examples: int) -> int:
@@ -129,6 +130,8 @@ class Trainer:
                 if self.step % validate_every == 0 or self.step == self.total_steps:
                     with meter.paused():
                         self._validate()
+                if stop_signal and self.step < self.total_steps:
+                    self._say(f"{signal.Signals(stop_signal).name}: saving, then stopping")
                 if stop_signal or self.step % save_every == 0 or self.step == self.total_steps:
                     with meter.paused():
                         self.save()
@@ -153,6 +156,12 @@ class Trainer:
 
     def _optimiser_step(self, micro_batches: Sequence[Batch]) -> tuple[dict[str, float], int]:
         """One step over `micro_batches`; its losses, pieces and gradient norm, and the signal that asks to stop."""
+        if self.accelerator.distributed_type == DistributedType.FSDP and len(micro_batches) > 1:
+            # Its processes exchange weights in every forward pass, so all need the same number of them.
+            raise ConfigurationError(
+                "under FSDP a process's share of a step has to be one micro-batch: raise --micro-batch-pieces or lower "
+                "--batch-size"
+            )
         counts, stop_signal = self._global_counts(micro_batches)
         accelerator, device = self.accelerator, self.accelerator.device
         self.model.train()
@@ -185,15 +194,19 @@ class Trainer:
 
     def _global_counts(self, micro_batches: Sequence[Batch]) -> tuple[dict[str, float], int]:
         """Counts of the whole step over all processes; the signal to stop travels in the same message."""
+        # A signal may come at any moment, to one process only: all act on what stands in this message.
+        stop_signal = self._stop_signal
         names = sorted(micro_batches[0].counts)
         mine = [float(sum(batch.counts[name] for batch in micro_batches)) for name in names]
         if self.accelerator.num_processes == 1:
-            return dict(zip(names, mine, strict=True)), self._stop_signal
-        message = torch.tensor([*mine, float(self._stop_signal)], dtype=torch.float64)
+            return dict(zip(names, mine, strict=True)), stop_signal
+        message = torch.tensor([*mine, float(stop_signal == signal.SIGTERM), float(stop_signal == signal.SIGINT)])
+        message = message.to(torch.float64)
         if self.accelerator.device.type != "cpu":
             message = message.to(self.accelerator.device)
-        *totals, signals = self.accelerator.reduce(message, "sum").tolist()
-        return dict(zip(names, totals, strict=True)), self._stop_signal or (signal.SIGTERM if signals else 0)
+        *totals, terminated, interrupted = self.accelerator.reduce(message, "sum").tolist()
+        stop_signal = signal.SIGTERM if terminated else signal.SIGINT if interrupted else 0
+        return dict(zip(names, totals, strict=True)), stop_signal
 
     def _require_finite(self, figures: Mapping[str, float], norm: float) -> None:
         if math.isfinite(norm) and all(math.isfinite(value) for value in figures.values()):
@@ -212,6 +225,10 @@ class Trainer:
             self.accelerator.log({f"{name}/{key}": value for key, value in metrics.items()}, step=self.step)
             if self.accelerator.is_main_process:
                 self.reporter.say(f"step {self.step}  {name}: {format_figures(metrics)}")
+
+    def _say(self, message: str) -> None:
+        if self.accelerator.is_main_process:
+            self.reporter.say(message)
 
     def _log(self, figures: dict[str, float]) -> None:
         self.history.add(self.step, "training", figures)
@@ -243,6 +260,7 @@ class Trainer:
                     "fingerprint": dict(self.plan.fingerprint),
                     "total_steps": self.total_steps,
                     "meter": self._meter.state(),
+                    "environment": dict(self.plan.environment),
                 }
                 self.checkpoints.finish(unfinished, self.step, state)
         except (OSError, SafetensorError, RuntimeError) as error:
@@ -266,11 +284,15 @@ class Trainer:
         accelerator.wait_for_everyone()
         checkpoint = self.checkpoints.newest_whole(warn)
         if checkpoint is None:
+            if self.history.path.exists() and self.history.path.stat().st_size:
+                self._require_no_lost_checkpoints()
             self.history.truncate(0)
-            self.reporter.say("no checkpoint to resume from: starting from the beginning")
+            self._say("no checkpoint to resume from: starting from the beginning")
             return
         self.step, state = read_checkpoint(checkpoint)
         self._require_same_run(checkpoint, state)
+        if accelerator.is_main_process:
+            self.checkpoints.drop_newer(checkpoint)  # damaged: pruning would count them as the newest
         try:
             accelerator.load_state(str(checkpoint))
         except (RuntimeError, ValueError, KeyError, SafetensorError) as error:
@@ -278,7 +300,21 @@ class Trainer:
         self._meter.restore(state["meter"])
         self._last_saved = self.step
         self.history.truncate(self.step)
-        self.reporter.say(f"resuming from {checkpoint.name}")
+        self._say(f"resuming from {checkpoint.name}")
+        for name, was in state["environment"].items():
+            if was != self.plan.environment.get(name):
+                warn(
+                    f"{name} was {was}, now {self.plan.environment.get(name)}: the run goes on, but no longer exactly "
+                    "as it would have without the interruption"
+                )
+
+    def _require_no_lost_checkpoints(self) -> None:
+        save_every = self.config.save_every or max(1, self.total_steps // 10)
+        if any(row["step"] > save_every for row in read_history(self.history.path, damaged_tail=True)):
+            raise CheckpointError(
+                f"{self.checkpoints.path}: the checkpoints of this run are gone, so it cannot be resumed: "
+                "start again with --overwrite, or continue from its model in another folder with --from"
+            )
 
     def _require_same_run(self, checkpoint: Path, state: Mapping[str, Any]) -> None:
         before: dict[str, Any] = dict(state["fingerprint"])
@@ -316,8 +352,7 @@ class Trainer:
         def stop(number: int, frame: FrameType | None) -> None:
             if self._stop_signal:
                 raise KeyboardInterrupt
-            self._stop_signal = number
-            self.reporter.say(f"{signal.Signals(number).name}: saving after this step, then stopping")
+            self._stop_signal = number  # nothing else: the signal may have come in the middle of a write
 
         try:
             before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -254,12 +255,79 @@ def test_a_damaged_checkpoint_is_passed_over(
         pretrain(undisturbed(corpus_folder, config.output, resume=True))
 
 
+def test_resuming_after_all_checkpoints_are_damaged_but_one_keeps_that_one(tiny: Tiny) -> None:
+    config = tiny(save_every=2, keep_checkpoints=3)
+    pretrain(config)
+    folder = config.output / "checkpoints"
+    for step in (4, 6):
+        (folder / f"step-{step:08d}" / "optimizer.bin").write_bytes(b"")
+    pretrain(tiny(save_every=2, keep_checkpoints=1, resume=True))
+    assert [path.name for path in folder.iterdir()] == ["step-00000006"]
+    checkpointing.read_checkpoint(folder / "step-00000006")
+
+
+def test_a_run_whose_checkpoints_are_gone_is_not_started_over(tiny: Tiny) -> None:
+    config = tiny()
+    pretrain(config)
+    shutil.rmtree(config.output / "checkpoints")
+    before = (config.output / "history.jsonl").read_text()
+    with pytest.raises(CheckpointError, match="checkpoints of this run are gone"):
+        pretrain(tiny(resume=True))
+    assert (config.output / "history.jsonl").read_text() == before
+
+
+def test_a_typing_error_does_not_cost_the_old_run(tiny: Tiny, tmp_path: Path) -> None:
+    pretrain(tiny(steps=1))
+    with pytest.raises(CorpusError):
+        pretrain(tiny(corpus=tmp_path / "nowhere", overwrite=True))
+    with pytest.raises(ConfigurationError, match="which this run reads"):
+        pretrain(tiny(init_from=str(tmp_path / "model"), overwrite=True, **OF_THE_MODEL))
+    assert (tmp_path / "model" / "model.safetensors").exists()
+
+
+def test_output_may_be_the_folder_one_stands_in(tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    pretrain(tiny(output=Path(), steps=1))
+    assert (tmp_path / "here" / "model.safetensors").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["here"]
+
+
+def test_resuming_with_another_corpus_is_refused(tiny: Tiny, corpus_folder: Path, tmp_path: Path) -> None:
+    pretrain(tiny(steps=2))
+    source = json.loads((corpus_folder.parent / "twenty.jsonl").read_text().splitlines()[0])["text"]
+    (tmp_path / "text.txt").write_text(source)
+    options = {"inputs": (str(tmp_path / "text.txt"),), "tokenizer": str(corpus_folder / "tokenizer"), "quiet": True}
+    other = prepare(PrepareConfig(**options, output=tmp_path / "other", workers=1))  # type: ignore[arg-type]
+    with pytest.raises(ConfigurationError, match="corpus: was"):
+        pretrain(tiny(steps=2, resume=True, corpus=other.path))
+
+
+def test_a_damaged_corpus_is_seen_before_training(tiny: Tiny, corpus_folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(corpus_folder, tmp_path / "copy")
+    pieces = bytearray((tmp_path / "copy" / "pieces.bin").read_bytes())
+    pieces[100] ^= 1
+    (tmp_path / "copy" / "pieces.bin").write_bytes(pieces)
+    with pytest.raises(CorpusError, match=r"pieces\.bin"):
+        pretrain(tiny(corpus=tmp_path / "copy"))
+
+
+def test_a_disk_that_is_full_for_the_curves_is_an_error_too(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("spanbert.training.record.History.add", full)
+    with pytest.raises(TrainingError, match="No space left on device; make room"):
+        pretrain(tiny())
+    assert json.loads((tiny().output / "run.json").read_text())["status"] == "failed"
+
+
 def test_another_run_is_never_overwritten_or_mixed(tiny: Tiny, tmp_path: Path) -> None:
     pretrain(tiny(steps=2))
     with pytest.raises(ConfigurationError, match="already holds a run"):
         pretrain(tiny(steps=2))
     record = (tmp_path / "model" / "run.json").read_text()
-    with pytest.raises(ConfigurationError, match=r"dropout: was 0.1, now 0.3"):
+    with pytest.raises(ConfigurationError, match=r"dropout: was None, now 0.3"):
         pretrain(tiny(steps=2, resume=True, dropout=0.3))
     assert (tmp_path / "model" / "run.json").read_text() == record
     pretrain(tiny(steps=3, overwrite=True))
@@ -281,7 +349,8 @@ def test_another_run_is_never_overwritten_or_mixed(tiny: Tiny, tmp_path: Path) -
         {"scheme": "entities"},
         {"nsp": True},
         {"schedule": "cosine", "max_grad_norm": 0.0},
-        {"precision": "auto", "compile": False},
+        {"precision": "auto"},
+        {"tracker": "tensorboard"},
     ],
     ids=str,
 )
@@ -391,6 +460,13 @@ def test_estimate_measures_and_writes_nothing(tiny: Tiny, capsys: pytest.Capture
         ({"sbo_positions": 0}, "--no-sbo"),
         ({"warmup": 2.0}, "--warmup"),
         ({"threads": 0}, "--threads"),
+        ({"layers": 0}, "--layers must be at least 1"),
+        ({"layers": -1}, "--layers must be at least 1"),
+        ({"adam_betas": (1.5, 0.9)}, "--adam-betas"),
+        ({"learning_rate": float("nan")}, "--learning-rate"),
+        ({"scheme": "whole-words", "span_p": 0.5}, "--span-p has no effect"),
+        ({"preset": "as-released", "sbo_positions": 30}, "--sbo-positions has no effect"),
+        ({"sbo": False, "sbo_positions": 30}, "--sbo-positions has no effect"),
         ({"init_from": "model"}, "--layers is for a new model"),
     ],
 )

@@ -56,11 +56,11 @@ class PretrainConfig(TrainingConfig):
     max_positions: int = 512
     """Rows of the position table of a new model: the longest sequence it can ever read."""
 
-    dropout: float = 0.1
-    """Dropout of hidden states, also with --from."""
+    dropout: float | None = None
+    """Dropout of hidden states; 0.1 for a new model, the model's own with --from."""
 
-    attention_dropout: float = 0.0
-    """Dropout of attention weights, also with --from; above 0 it costs speed, as it leaves fused attention kernels."""
+    attention_dropout: float | None = None
+    """Dropout of attention weights; 0 for a new model, the model's own with --from. Above 0 it costs speed."""
 
     scheme: Scheme = "spans"
     """What is masked: spans of words, single whole words, single pieces, or annotated entities or noun phrases."""
@@ -111,6 +111,10 @@ class PretrainConfig(TrainingConfig):
         self.masking  # noqa: B018  # it checks its own values
         if not 0 <= self.held_out < 1:
             raise ConfigurationError(f"--held-out is a share from 0 to below 1, not {self.held_out}")
+        for name in ("layers", "width", "heads", "max_positions"):
+            if (getattr(self, name) or 1) < 1 or getattr(self, name) == 0:
+                raise ConfigurationError(f"--{name.replace('_', '-')} must be at least 1, not {getattr(self, name)}")
+        self._refuse_what_has_no_effect()
         smallest = 5 if self.nsp else 3
         if self.sequence_length < smallest:
             raise ConfigurationError(f"--sequence-length must be at least {smallest}, not {self.sequence_length}")
@@ -122,7 +126,7 @@ class PretrainConfig(TrainingConfig):
         if self.sbo_positions < 1:
             raise ConfigurationError(f"--sbo-positions must be at least 1, not {self.sbo_positions}: use --no-sbo")
         for name in ("dropout", "attention_dropout"):
-            if not 0 <= getattr(self, name) < 1:
+            if not 0 <= (getattr(self, name) or 0.0) < 1:
                 raise ConfigurationError(f"--{name.replace('_', '-')} is a share from 0 to below 1")
         if self.max_validation_blocks < 1:
             raise ConfigurationError(f"--max-validation-blocks must be at least 1, not {self.max_validation_blocks}")
@@ -135,6 +139,19 @@ class PretrainConfig(TrainingConfig):
                     )
         elif self.shape[1] % self.shape[2]:
             raise ConfigurationError(f"a width of {self.shape[1]} cannot be split into {self.shape[2]} attention heads")
+
+    def _refuse_what_has_no_effect(self) -> None:
+        defaults = {field.name: field.default for field in dataclasses.fields(self)}
+        idle = []
+        if self.scheme != "spans":
+            idle += [(name, f"with the scheme {self.scheme}") for name in ("span_p", "max_span_words")]
+        if not self.uses_sbo:
+            idle.append(("sbo_positions", "without the span boundary objective"))
+        elif self.preset == "as-released":
+            idle.append(("sbo_positions", "with --preset as-released, which has 15"))
+        for name, reason in idle:
+            if getattr(self, name) != defaults[name]:
+                raise ConfigurationError(f"--{name.replace('_', '-')} has no effect {reason}: drop it")
 
     @property
     def masking(self) -> MaskingConfig:
@@ -156,4 +173,8 @@ class PretrainConfig(TrainingConfig):
     def shape(self) -> tuple[int, int, int]:
         """(layers, width, attention heads) of a new model."""
         layers, width, heads = SIZES[self.size]
-        return self.layers or layers, self.width or width, self.heads or heads
+        return (
+            layers if self.layers is None else self.layers,
+            width if self.width is None else self.width,
+            heads if self.heads is None else self.heads,
+        )

@@ -136,6 +136,11 @@ class Corpus:
         """The fingerprint of the tokenizer that made the pieces."""
         return str(self.manifest["tokenizer"]["fingerprint"])
 
+    @property
+    def hash(self) -> str:
+        """One hash for all files of the corpus, as the manifest has them; `verify` compares the files with it."""
+        return hashlib.sha256(json.dumps(self.manifest["files"], sort_keys=True).encode()).hexdigest()
+
     @cached_property
     def tokenizer(self) -> PieceTokenizer:
         """The tokenizer that made the pieces; raises `CorpusError` where the copy in the folder was changed."""

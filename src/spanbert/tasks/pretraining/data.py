@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spanbert import randomness
+from spanbert.tasks.pretraining.as_released import MAX_SBO_TARGETS
 from spanbert.tasks.pretraining.batches import PretrainingBatch, assemble
 from spanbert.tasks.pretraining.blocks import BoolArray, Int64Array, gather_blocks, single_sequence_blocks
 from spanbert.tasks.pretraining.corpus import Corpus
-from spanbert.tasks.pretraining.masking import MaskingConfig, MaskingVocabulary, mask_blocks
+from spanbert.tasks.pretraining.masking import MaskingConfig, MaskingVocabulary, Preset, mask_blocks
 from spanbert.tasks.pretraining.pair_blocks import draw_next_sentences, pair_blocks
 
 VALIDATION_EPOCH = 2**62
@@ -96,6 +97,11 @@ class SegmentPairs:
         )
 
 
+def boundary_targets(positions: int, preset: Preset) -> int:
+    """Targets of the boundary objective a span can have: the rows of the position table, at most 15 as released."""
+    return min(positions, MAX_SBO_TARGETS) if preset == "as-released" else positions
+
+
 class MaskedCorpus:
     """Masked batches of a corpus's blocks.
 
@@ -133,7 +139,7 @@ class MaskedCorpus:
         """The blocks of `indices`, masked for `epoch`, in batches of similar length within the budget of pieces."""
         segments = self.stream.epoch(epoch)
         num_segments = segments.starts.shape[1]
-        lengths = (segments.ends - segments.starts)[indices].sum(1)
+        lengths = (segments.ends[indices] - segments.starts[indices]).sum(1)
         indices = indices[np.argsort(-lengths, kind="stable")]
         batches = []
         for chosen in _within_budget(np.sort(lengths)[::-1] + num_segments + 1, self.micro_batch_pieces):

@@ -35,6 +35,15 @@ class EvaluateConfig:
     budget: float = 0.15
     """Share of the pieces that are masked."""
 
+    span_p: float = 0.2
+    """Parameter of the geometric distribution of span lengths in words."""
+
+    max_span_words: int = 10
+    """Longest span in words."""
+
+    nsp: bool = False
+    """Measure on two-segment blocks, for a model that was trained with next-sentence prediction."""
+
     max_blocks: int | None = None
     """At most so many blocks, evenly spread over the corpus; the default is all."""
 
@@ -77,7 +86,14 @@ def evaluate_pretraining(config: EvaluateConfig) -> dict[str, float]:
     """
     from spanbert.checkpoints import load_pretraining_model, load_tokenizer
     from spanbert.tasks.pretraining.corpus import Corpus
-    from spanbert.tasks.pretraining.data import MaskedCorpus, PretrainingValidation, SingleSequences
+    from spanbert.tasks.pretraining.data import (
+        BlockStream,
+        MaskedCorpus,
+        PretrainingValidation,
+        SegmentPairs,
+        SingleSequences,
+        boundary_targets,
+    )
     from spanbert.tasks.pretraining.head import HeadSettings
     from spanbert.tasks.pretraining.metrics import pretraining_metrics
     from spanbert.training.devices import choose_device, new_accelerator, resolve_precision, set_threads
@@ -85,6 +101,8 @@ def evaluate_pretraining(config: EvaluateConfig) -> dict[str, float]:
 
     corpus = Corpus.open(config.corpus, tokenizer_fingerprint=load_tokenizer(config.model).fingerprint)
     model, _ = load_pretraining_model(config.model, require_heads=True)
+    if config.nsp and model.cls.seq_relationship is None:
+        raise ConfigurationError(f"--nsp: {config.model} has no next-sentence head")
     limit = int(model.config.max_position_embeddings)
     if not 3 <= config.sequence_length <= limit:
         raise ConfigurationError(f"--sequence-length must lie between 3 and the model's {limit} positions")
@@ -93,13 +111,23 @@ def evaluate_pretraining(config: EvaluateConfig) -> dict[str, float]:
     set_threads(config.threads)
     device = choose_device(config.device)
     precision = resolve_precision(config.precision, device)
-    stream = SingleSequences(corpus, config.sequence_length, None)
+    stream: BlockStream = (
+        SegmentPairs(corpus, config.sequence_length, None, seed=config.seed)
+        if config.nsp
+        else SingleSequences(corpus, config.sequence_length, None)
+    )
     masked = MaskedCorpus(
         corpus,
         stream,
-        MaskingConfig(scheme=config.scheme, preset=config.preset, budget=config.budget),
+        MaskingConfig(
+            scheme=config.scheme,
+            preset=config.preset,
+            budget=config.budget,
+            p=config.span_p,
+            max_span_words=config.max_span_words,
+        ),
         micro_batch_pieces=config.micro_batch_pieces,
-        sbo_positions=HeadSettings.of(model.config).sbo_positions,
+        sbo_positions=boundary_targets(HeadSettings.of(model.config).sbo_positions, config.preset),
         seed=config.seed,
     )
     accelerator = new_accelerator(device, precision)

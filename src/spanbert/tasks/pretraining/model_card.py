@@ -26,15 +26,12 @@ tags: [spanbert, bert, fill-mask]
 # {path.parent.name}
 
 A SpanBERT encoder ({record["parameters"]:,} parameters), {start} with [spanbert](https://pypi.org/project/spanbert/)
-{record["versions"].get("spanbert", "")}: masked spans, predicted from their own states and from their boundaries
-(Joshi et al. 2019).
+{record["versions"].get("spanbert", "")}, which implements Joshi et al. 2019.
 
     from transformers import AutoModel, AutoModelForMaskedLM, AutoTokenizer
     model = AutoModelForMaskedLM.from_pretrained("{path.parent.name}")
 
-`transformers` reports the span boundary head (`cls.sbo.*`) as unexpected: it has no place for it.
-`spanbert fill` uses it.
-{_pooler_note(config)}
+{_heads_note(config)}
 ## Training
 
 | | |
@@ -50,7 +47,7 @@ A SpanBERT encoder ({record["parameters"]:,} parameters), {start} with [spanbert
 | started, ended | {record["started"]}, {record["ended"]} |
 | versions | {", ".join(f"{name} {number}" for name, number in record["versions"].items())} |
 
-Hashes of the text and of the corpus stand in `run.json`.
+Hashes of the text's files stand in `run.json`.
 
 ## Held-out text
 
@@ -65,21 +62,27 @@ has had no other check than the figures above.
     path.write_text(text, encoding="utf-8")
 
 
-def _pooler_note(config: Mapping[str, Any]) -> str:
-    if config["nsp"]:
-        return ""
-    source = "as it came from the first model" if config["init_from"] else "random"
-    return f"The pooler (`bert.pooler`) is not trained, but {source}: do not use `pooler_output`.\n"
+def _heads_note(config: Mapping[str, Any]) -> str:
+    notes = []
+    if config["sbo"] and config["scheme"] != "pieces":
+        notes.append(
+            "Masked spans are predicted from their own states and from their boundaries. `transformers` reports the\n"
+            "span boundary head (`cls.sbo.*`) as unexpected: it has no place for it. `spanbert fill` uses it.\n"
+        )
+    if not config["nsp"]:
+        source = "as it came from the first model" if config["init_from"] else "random"
+        notes.append(f"The pooler (`bert.pooler`) is not trained, but {source}: do not use `pooler_output`.\n")
+    return "\n".join(notes)
 
 
 def _metrics_table(metrics: Mapping[str, Mapping[str, float]]) -> str:
     if not metrics:
         return "Nothing was held out.\n"
-    names = [name for name in next(iter(metrics.values())) if name != "step"]
+    names = list(dict.fromkeys(name for values in metrics.values() for name in values if name != "step"))
     head = "| | " + " | ".join(name.replace("_", " ") for name in names) + " |\n"
     rule = "|---" * (len(names) + 1) + "|\n"
     rows = "".join(
-        f"| {set_name} | " + " | ".join(f"{values[name]:.3f}" for name in names) + " |\n"
+        f"| {set_name} | " + " | ".join(f"{values[name]:.3f}" if name in values else "–" for name in names) + " |\n"
         for set_name, values in metrics.items()
     )
     return head + rule + rows

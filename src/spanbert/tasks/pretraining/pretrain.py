@@ -6,16 +6,17 @@ import dataclasses
 import json
 import shutil
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate import Accelerator
+from accelerate.utils import DistributedType
 
 from spanbert.checkpoints import extend_vocabulary, load_pretraining_model, load_tokenizer, save_pretraining_model
 from spanbert.encoder import count_parameters
-from spanbert.errors import ConfigurationError, CorpusError
-from spanbert.tasks.pretraining.as_released import MAX_SBO_TARGETS
+from spanbert.errors import CheckpointError, ConfigurationError, CorpusError, TrainingError
 from spanbert.tasks.pretraining.config import PretrainConfig
 from spanbert.tasks.pretraining.corpus import Corpus
 from spanbert.tasks.pretraining.data import (
@@ -25,15 +26,16 @@ from spanbert.tasks.pretraining.data import (
     PretrainingValidation,
     SegmentPairs,
     SingleSequences,
+    boundary_targets,
 )
 from spanbert.tasks.pretraining.estimate import estimate_run, format_estimate
 from spanbert.tasks.pretraining.head import HeadSettings, SpanBertForPreTraining, initial_config
 from spanbert.tasks.pretraining.metrics import pretraining_metrics
 from spanbert.tasks.pretraining.model_card import write_model_card
 from spanbert.training.contract import TrainingPlan
-from spanbert.training.devices import describe_machine, make_accelerator
+from spanbert.training.devices import describe_machine, make_accelerator, processor_name
 from spanbert.training.loop import Trainer, num_steps
-from spanbert.training.progress import make_reporter
+from spanbert.training.progress import make_reporter, warn
 from spanbert.training.record import command_line, now, plot_history, read_history, versions, write_json
 
 HELD_OUT = "held-out"
@@ -72,7 +74,9 @@ def run(config: PretrainConfig) -> int:
     if config.estimate:
         accelerator = make_accelerator(config)
         model, plan, _ = _prepare(config, accelerator)
-        print(format_estimate(estimate_run(model, plan, config, accelerator)))
+        estimate = estimate_run(model, plan, config, accelerator)
+        if accelerator.is_main_process:
+            print(format_estimate(estimate))
         return 0
     result = pretrain(config)
     return 128 + result.stopped_by if result.stopped_by else 0
@@ -93,13 +97,27 @@ def pretrain(config: PretrainConfig) -> PretrainingResult:
     Example:
         >>> pretrain(PretrainConfig(corpus=Path("corpus"), output=Path("model"), steps=1000)).metrics["held-out"]
     """
+    _check_output(config)
+    try:
+        return _pretrain(config)
+    except OSError as error:
+        raise TrainingError(
+            f"{config.output}: cannot be written: {error.strerror or error}; make room and go on with --resume"
+        ) from error
+
+
+def _pretrain(config: PretrainConfig) -> PretrainingResult:
     accelerator = make_accelerator(config)
-    if accelerator.is_main_process:
-        _claim_output(config)
-    accelerator.wait_for_everyone()
     model, plan, corpus = _prepare(config, accelerator)
-    accelerator.init_trackers("spanbert", config=_fingerprint(config, corpus))
     record = _record_of_start(config, corpus, model, accelerator)
+    if accelerator.is_main_process:
+        if config.overwrite and config.output.exists():
+            shutil.rmtree(config.output)
+        config.output.mkdir(parents=True, exist_ok=True)
+        if not config.resume:
+            write_json(config.output / "run.json", record)
+    accelerator.wait_for_everyone()
+    accelerator.init_trackers("spanbert", config=_for_trackers(plan.fingerprint))
     quiet = config.quiet or not accelerator.is_main_process
     with make_reporter(num_steps(config, plan.data.num_examples), quiet=quiet) as reporter:
         reporter.say(
@@ -114,12 +132,20 @@ def pretrain(config: PretrainConfig) -> PretrainingResult:
             trainer.restore()
         if accelerator.is_main_process:
             write_json(config.output / "run.json", record)
-        stopped_by = trainer.run()
+        try:
+            stopped_by = trainer.run()
+        except Exception as error:
+            if accelerator.is_main_process:
+                write_json(
+                    config.output / "run.json", record | {"status": "failed", "error": str(error), "ended": now()}
+                )
+            raise
+    trained = _gathered(model, trainer, accelerator)
     metrics: dict[str, dict[str, float]] = {}
     if accelerator.is_main_process:
         metrics = _last_metrics(config.output / "history.jsonl")
         record |= {"metrics": metrics, "ended": now(), "status": "interrupted" if stopped_by else "finished"}
-        _finish(config, accelerator.unwrap_model(model), corpus, record)
+        _finish(config, trained, corpus, record)
     accelerator.wait_for_everyone()
     accelerator.end_training()
     return PretrainingResult(config.output, metrics, stopped_by)
@@ -129,11 +155,15 @@ def _too_few(num_blocks: int) -> str:
     return "" if num_blocks >= 20 else ": too few to tell progress from chance (see --held-out)"
 
 
-def _claim_output(config: PretrainConfig) -> None:
-    """Make the output folder ours, or refuse it."""
+def _check_output(config: PretrainConfig) -> None:
+    """Refuse an output folder that is not ours to write to, or that holds what the run reads."""
     output = config.output
-    if output.exists() and not output.is_dir():
-        raise ConfigurationError(f"{output}: is a file; --output names a folder")
+    for parent in (output, *output.parents):
+        if parent.exists() and not parent.is_dir():
+            raise ConfigurationError(f"{parent}: is a file; --output names a folder")
+    for source in (config.corpus, *config.validation, *([Path(config.init_from)] if config.init_from else [])):
+        if source.exists() and source.resolve().is_relative_to(output.resolve()):
+            raise ConfigurationError(f"{output}: holds {source}, which this run reads: choose another --output")
     holds_run = (output / "run.json").exists()
     if output.exists() and any(output.iterdir()) and not holds_run:
         raise ConfigurationError(f"{output}: is not empty and holds no run of ours: choose another --output")
@@ -142,13 +172,12 @@ def _claim_output(config: PretrainConfig) -> None:
             f"{output}: already holds a run: go on with --resume, replace it with --overwrite, or choose another "
             "--output"
         )
-    if config.overwrite and output.exists():
-        shutil.rmtree(output)
-    output.mkdir(parents=True, exist_ok=True)
 
 
 def _prepare(config: PretrainConfig, accelerator: Accelerator) -> tuple[SpanBertForPreTraining, TrainingPlan, Corpus]:
     corpus = Corpus.open(config.corpus)
+    if accelerator.is_main_process:
+        corpus.verify()
     model = _make_model(config, corpus, verbose=accelerator.is_main_process and not config.quiet)
     limit = int(model.config.max_position_embeddings)
     if config.sequence_length > limit:
@@ -161,7 +190,7 @@ def _prepare(config: PretrainConfig, accelerator: Accelerator) -> tuple[SpanBert
             _blocks(config, source, documents),
             config.masking,
             micro_batch_pieces=config.micro_batch_pieces,
-            sbo_positions=_sbo_positions(config, model),
+            sbo_positions=boundary_targets(HeadSettings.of(model.config).sbo_positions, config.preset),
             seed=config.seed,
         )
 
@@ -169,6 +198,11 @@ def _prepare(config: PretrainConfig, accelerator: Accelerator) -> tuple[SpanBert
     if not len(training.stream):
         raise CorpusError(f"{config.corpus}: nothing to train on: lower --held-out or bring more text")
     validation = {}
+    others: list[Corpus] = []
+    if config.held_out and not held_out.any() and accelerator.is_main_process:
+        warn(
+            f"{config.corpus} is one document: nothing can be held out to validate on; bring another with --validation"
+        )
     if held_out.any():
         validation[HELD_OUT] = PretrainingValidation(masked(corpus, held_out), config.max_validation_blocks)
     for path in config.validation:
@@ -176,6 +210,7 @@ def _prepare(config: PretrainConfig, accelerator: Accelerator) -> tuple[SpanBert
         if path.name in validation:
             raise ConfigurationError(f"--validation {path}: there are two validation sets named {path.name!r}")
         validation[path.name] = PretrainingValidation(masked(other, None), config.max_validation_blocks)
+        others.append(other)
     plan = TrainingPlan(
         data=PretrainingData(training, config.batch_size, seed=config.seed),
         validation=validation,
@@ -183,7 +218,8 @@ def _prepare(config: PretrainConfig, accelerator: Accelerator) -> tuple[SpanBert
         hot_modules=tuple(model.bert.encoder.layer),
         # The released model divides the summed boundary loss by the number of targets plus one.
         denominator_offsets={"sbo": 1.0} if config.preset == "as-released" else {},
-        fingerprint=_fingerprint(config, corpus),
+        fingerprint=_fingerprint(config, corpus, others) | _course_of_arithmetic(accelerator),
+        environment=versions() | {"threads": torch.get_num_threads(), "processor": processor_name()},
     )
     return model, plan, corpus
 
@@ -194,17 +230,9 @@ def _blocks(config: PretrainConfig, corpus: Corpus, documents: Any) -> BlockStre
     return SingleSequences(corpus, config.sequence_length, documents)
 
 
-def _sbo_positions(config: PretrainConfig, model: SpanBertForPreTraining) -> int:
-    """Targets of the boundary objective a span can have: the rows of the model's table, fewer as in the release."""
-    positions = HeadSettings.of(model.config).sbo_positions
-    return min(positions, MAX_SBO_TARGETS) if config.preset == "as-released" else positions
-
-
 def _head_settings(config: PretrainConfig) -> HeadSettings:
-    if not config.uses_sbo:
-        return HeadSettings(sbo_positions=0, nsp=config.nsp)
-    limit = MAX_SBO_TARGETS if config.preset == "as-released" else config.sbo_positions
-    return HeadSettings(sbo_positions=min(config.sbo_positions, limit), nsp=config.nsp)
+    positions = boundary_targets(config.sbo_positions, config.preset) if config.uses_sbo else 0
+    return HeadSettings(sbo_positions=positions, nsp=config.nsp)
 
 
 def _make_model(config: PretrainConfig, corpus: Corpus, *, verbose: bool) -> SpanBertForPreTraining:
@@ -221,8 +249,8 @@ def _make_model(config: PretrainConfig, corpus: Corpus, *, verbose: bool) -> Spa
                 num_attention_heads=heads,
                 intermediate_size=4 * width,
                 max_position_embeddings=config.max_positions,
-                hidden_dropout_prob=config.dropout,
-                attention_probs_dropout_prob=config.attention_dropout,
+                hidden_dropout_prob=0.1 if config.dropout is None else config.dropout,
+                attention_probs_dropout_prob=config.attention_dropout or 0.0,
                 pad_token_id=corpus.tokenizer.pad_id,
             )
         )
@@ -242,10 +270,21 @@ def _make_model(config: PretrainConfig, corpus: Corpus, *, verbose: bool) -> Spa
     return model
 
 
-def _fingerprint(config: PretrainConfig, corpus: Corpus) -> dict[str, Any]:
+def _fingerprint(config: PretrainConfig, corpus: Corpus, others: Sequence[Corpus]) -> dict[str, Any]:
     """Everything that shapes the course of the run, as JSON values."""
-    shaping = {key: value for key, value in _as_json(config).items() if key not in _FREE_TO_CHANGE | {"corpus"}}
-    return shaping | {"corpus": corpus.manifest["files"]["pieces.bin"]["sha256"]}
+    shaping = {key: value for key, value in _as_json(config).items() if key not in _FREE_TO_CHANGE}
+    return shaping | {"corpus": corpus.hash, "validation": [other.hash for other in others]}
+
+
+def _course_of_arithmetic(accelerator: Accelerator) -> dict[str, Any]:
+    """What `auto` came out as: another device, precision or number of processes gives another run."""
+    machine = describe_machine(accelerator)
+    return {name: machine[name] for name in ("device", "precision", "processes")}
+
+
+def _for_trackers(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Trackers take numbers, strings and booleans only."""
+    return {name: value if isinstance(value, (int, float, str, bool)) else str(value) for name, value in values.items()}
 
 
 def _as_json(config: PretrainConfig) -> dict[str, Any]:
@@ -266,7 +305,12 @@ def _record_of_start(
 ) -> dict[str, Any]:
     """The run's record; a run that is resumed keeps its first command and time, and notes when it went on."""
     path = config.output / "run.json"
-    before = json.loads(path.read_text(encoding="utf-8")) if config.resume and path.exists() else {}
+    try:
+        before = json.loads(path.read_text(encoding="utf-8")) if config.resume and path.exists() else {}
+    except ValueError as error:
+        raise CheckpointError(
+            f"{path}: the record of the run is damaged ({error}): start again with --overwrite"
+        ) from error
     resumed = [*before.get("resumed", []), now()] if before else []
     return {
         "verb": "pretrain",
@@ -282,6 +326,17 @@ def _record_of_start(
     }
 
 
+def _gathered(model: SpanBertForPreTraining, trainer: Trainer, accelerator: Accelerator) -> SpanBertForPreTraining:
+    """The trained model in one piece; FSDP has it in shards, which all processes bring together."""
+    if accelerator.distributed_type != DistributedType.FSDP:
+        return model
+    state = accelerator.get_state_dict(trainer.model)
+    whole = SpanBertForPreTraining(model.config)
+    if accelerator.is_main_process:
+        whole.load_state_dict(state)
+    return whole
+
+
 def _last_metrics(path: Path) -> dict[str, dict[str, float]]:
     metrics: dict[str, dict[str, float]] = {}
     for row in read_history(path) if path.exists() else []:
@@ -291,11 +346,11 @@ def _last_metrics(path: Path) -> dict[str, dict[str, float]]:
 
 
 def _finish(config: PretrainConfig, model: SpanBertForPreTraining, corpus: Corpus, record: dict[str, Any]) -> None:
-    output = config.output
-    rows = read_history(output / "history.jsonl") if (output / "history.jsonl").exists() else []
-    if rows:
-        plot_history(rows, output / "curves.png", title=f"pre-training of {output.name}", panels=CURVES)
+    output = config.output.resolve()
     if record["status"] == "finished":
         save_pretraining_model(model, corpus.tokenizer, output)
         write_model_card(output / "README.md", record)
     write_json(output / "run.json", record)
+    rows = read_history(output / "history.jsonl") if (output / "history.jsonl").exists() else []
+    if rows:
+        plot_history(rows, output / "curves.png", title=f"pre-training of {output.name}", panels=CURVES)
