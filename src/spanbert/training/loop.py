@@ -119,6 +119,7 @@ class Trainer:
         with deterministic(self.accelerator.device), self._stopping_on_signals(), self._prefetched() as steps:
             meter = self._meter
             meter.start()
+            self.reporter.begin(self.step)
             for micro_batches in steps:
                 figures, stop_signal = self._optimiser_step(micro_batches)
                 self.step += 1

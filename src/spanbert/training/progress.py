@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Mapping
+from datetime import timedelta
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -15,6 +16,15 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 def warn(message: str) -> None:
     """Print a warning to stderr."""
     print(f"warning: {message}", file=sys.stderr)
+
+
+_SHORT = {"learning_rate": "lr", "pieces_per_second": "pieces/s", "grad_norm": "norm"}
+
+
+def short_figures(figures: Mapping[str, float]) -> str:
+    """The figures of a training step in the width that is left beside a progress bar, the speed first."""
+    order = sorted(figures, key=lambda name: name != "pieces_per_second")
+    return " ".join(f"{_SHORT.get(name, name.removesuffix('_loss'))} {_short(name, figures[name])}" for name in order)
 
 
 def format_figures(figures: Mapping[str, float]) -> str:
@@ -43,6 +53,10 @@ class Reporter(Protocol):
         """End."""
         ...
 
+    def begin(self, step: int) -> None:
+        """Training begins after `step` steps, which an earlier process did."""
+        ...
+
     def step(self, step: int, figures: dict[str, float] | None) -> None:
         """A step is done; `figures` come with every logged one."""
         ...
@@ -57,11 +71,11 @@ class LiveReporter:
 
     def __init__(self, total: int) -> None:
         self._progress = Progress(
-            TextColumn("[bold]training"),
-            BarColumn(bar_width=24),
+            BarColumn(bar_width=12),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[figures]}"),
+            TextColumn("left"),
             TimeRemainingColumn(compact=True),
+            TextColumn("{task.fields[figures]}"),
             console=Console(stderr=True),
         )
         self._task = self._progress.add_task("", total=total, figures="")
@@ -75,12 +89,16 @@ class LiveReporter:
     ) -> None:
         self._progress.stop()
 
+    def begin(self, step: int) -> None:
+        """Start the clock with the bar where the run stands."""
+        self._progress.reset(self._task, completed=step)
+
     def step(self, step: int, figures: dict[str, float] | None) -> None:
         """Move the bar."""
         if figures is None:
             self._progress.update(self._task, completed=step)
         else:
-            self._progress.update(self._task, completed=step, figures=format_figures(figures))
+            self._progress.update(self._task, completed=step, figures=short_figures(figures))
 
     def say(self, message: str) -> None:
         """Print above the bar."""
@@ -94,6 +112,7 @@ class LineReporter:
         self._total = total
         self._seconds = seconds
         self._last = float("-inf")
+        self.begin(0)
 
     def __enter__(self) -> Self:
         return self
@@ -103,12 +122,20 @@ class LineReporter:
     ) -> None:
         return None
 
+    def begin(self, step: int) -> None:
+        """The steps up to `step` are done already."""
+        self._first_step, self._started = step, time.monotonic()
+
     def step(self, step: int, figures: dict[str, float] | None) -> None:
         """Print the figures, seldom."""
         if figures is None or (time.monotonic() - self._last < self._seconds and step != self._total):
             return
         self._last = time.monotonic()
-        self.say(f"step {step}/{self._total}  {format_figures(figures)}")
+        self.say(f"step {step}/{self._total}  {format_figures(figures)}  {self._left(step)}")
+
+    def _left(self, step: int) -> str:
+        seconds = round((time.monotonic() - self._started) / (step - self._first_step) * (self._total - step))
+        return f"{timedelta(seconds=seconds)} left"
 
     def say(self, message: str) -> None:
         """Print a line."""
@@ -125,6 +152,9 @@ class SilentReporter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         return None
+
+    def begin(self, step: int) -> None:
+        """Nothing."""
 
     def step(self, step: int, figures: dict[str, float] | None) -> None:
         """Nothing."""

@@ -1,0 +1,57 @@
+"""What a person sees while a model trains."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from spanbert.training.progress import LineReporter, LiveReporter, SilentReporter, make_reporter
+
+FIGURES = {
+    "mlm_loss": 6.1234,
+    "sbo_loss": 6.2,
+    "grad_norm": 2.1,
+    "pieces_per_second": 12345.0,
+    "learning_rate": 1e-4,
+}
+
+
+def test_plain_lines_have_everything_and_the_time_left(capsys: pytest.CaptureFixture[str]) -> None:
+    with LineReporter(100, seconds=0) as reporter:
+        reporter.begin(50)
+        reporter.step(60, FIGURES)
+    line = capsys.readouterr().err
+    assert line.startswith("step 60/100  mlm loss 6.123  sbo loss 6.200")
+    assert "pieces per second 12,345  learning rate 1.00e-04" in line
+    assert line.endswith("0:00:00 left\n")
+
+
+def test_plain_lines_are_seldom_but_the_last_always_comes(capsys: pytest.CaptureFixture[str]) -> None:
+    reporter = LineReporter(100, seconds=3600)
+    for step in range(10, 101, 10):
+        reporter.step(step, FIGURES)
+    assert [line.split()[1] for line in capsys.readouterr().err.splitlines()] == ["10/100", "100/100"]
+
+
+def test_the_live_line_fits_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = io.StringIO()
+    console = Console(file=screen, width=100, force_terminal=True, color_system=None)
+    monkeypatch.setattr("spanbert.training.progress.Console", lambda **_: console)
+    with LiveReporter(4500) as reporter:
+        reporter.begin(0)
+        reporter.step(2000, FIGURES)
+    shown = screen.getvalue()
+    for part in ("2000/4500", "left", "pieces/s 12,345", "mlm 6.123", "sbo 6.200"):
+        assert part in shown
+
+
+def test_quiet_is_quiet(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    with make_reporter(10, quiet=True) as reporter:
+        reporter.begin(0)
+        reporter.step(1, FIGURES)
+        reporter.say("something")
+    assert isinstance(reporter, SilentReporter)
+    assert capsys.readouterr() == ("", "")
