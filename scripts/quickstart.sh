@@ -48,8 +48,8 @@ What a few minutes on 19,000 words can teach, and what not
   The model learns which words are frequent, a little of the grammar around them, and then more and more of these 81
   texts by heart: the training loss goes on falling while the loss on the held-out documents (above, and in the picture)
   soon rises again. Its guesses are grammatical at best. To say something sensible about text it has not seen, a model
-  needs a thousand times as much of it. With millions of
-  words of your own the same commands do that; docs/pretrain-your-domain.md says how, docs/results.md shows what came out.
+  needs a thousand times as much of it, and more time. The same commands do that with text of your own:
+  docs/pretrain-your-domain.md says how, docs/results.md shows what came out.
 
   curves   quickstart/model/curves.png
   model    quickstart/model          (README.md in it is its model card)
