@@ -24,6 +24,7 @@ from spanbert.training.config import Device, Precision, TrainingConfig
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
 _LARGEST_INT = 2**31 - 1
+_MOST_COMPILED_SIZES = 64
 
 
 def has_fast_bf16(device: torch.device) -> bool:
@@ -185,6 +186,9 @@ def compile_in_place(modules: Sequence[nn.Module], device: torch.device, warn: C
         reason = str(error).strip().splitlines()[0]
         warn(f"--compile is ignored: torch.compile does not work here ({reason}); training without it")
         return False
+    # Code for any size is ten times as slow on CPU as none at all (docs/performance.md); batches come in few sizes, and
+    # each gets code of its own, up to this many, after which the rest runs uncompiled.
+    torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, _MOST_COMPILED_SIZES)
     for module in modules:
-        module.compile(dynamic=True)
+        module.compile(dynamic=False)
     return True
