@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import BertModel
 
-from spanbert.encoder import SpanBertConfig, SpanBertModel, UnpaddedLayout, few_sizes
+from spanbert.encoder import SpanBertConfig, SpanBertModel
 from spanbert.errors import ConfigurationError, InputError
+from spanbert.unpadded import UnpaddedLayout, few_sizes
 
 
 def tiny_config(**options: object) -> SpanBertConfig:

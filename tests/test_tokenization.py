@@ -336,3 +336,8 @@ def test_a_hub_name_without_a_network_says_what_to_do(monkeypatch: pytest.Monkey
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(CheckpointError, match=r"'someone/no-such-model' .* bring the folder .* give its path"):
         PieceTokenizer.load("someone/no-such-model")
+
+
+def test_one_endless_word_does_not_hold_up_the_vocabulary() -> None:
+    texts = ["a word and another word " * 20 + "acgt" * 50_000]
+    assert PieceTokenizer.train(texts, vocab_size=60).vocab_size > 20

@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from transformers import BertConfig, BertForPreTraining, BertPreTrainedModel
 
-from spanbert.encoder import UnpaddedLayout
 from spanbert.key_maps import ORIGINAL
 from spanbert.tasks.pretraining.head import HeadSettings, SpanBertForPreTraining, initial_config
 from spanbert.tokenization import PieceTokenizer
+from spanbert.unpadded import UnpaddedLayout
 
 WORDS = "the capital of France is Paris and a patient with stenosis needs stent ##s ##en ##t ##osis ste . , s t e"
 PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS.split()]

@@ -20,12 +20,12 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from spanbert.checkpoint_sources import CONFIG_FILES, Source, TensorEntry, load_tokenizer, open_source, resolve_name
+from spanbert.durable_files import sync_to_disk
 from spanbert.encoder import SpanBertConfig
 from spanbert.errors import CheckpointError, ConfigurationError
 from spanbert.key_maps import TIED
 from spanbert.tasks.pretraining.head import HeadSettings, SpanBertForPreTraining, initial_config
 from spanbert.tokenization import PieceTokenizer
-from spanbert.training.checkpointing import sync_to_disk
 from spanbert.vocabulary_growth import add_domain_words, extend_vocabulary
 
 __all__ = [

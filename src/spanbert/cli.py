@@ -5,6 +5,7 @@ Nothing of a verb is imported before it is asked for, so that `spanbert --help` 
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import sys
@@ -100,6 +101,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # The reader of our output has gone (`| head`); without this Python would complain once more at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        print(f"spanbert {name}: error: the disk is full: {error}", file=sys.stderr)
+        return 1
 
 
 def _run(name: str, words: Sequence[str]) -> int:

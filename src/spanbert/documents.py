@@ -101,6 +101,8 @@ class ReadConfig:
     """The format of standard input (`-`), which is never compressed."""
 
     def __post_init__(self) -> None:
+        if self.heading is not None and self.document_end != "heading":
+            raise ConfigurationError("--heading is for --document-end heading: give both or neither")
         try:
             re.compile(self.heading or DEFAULT_HEADING)
         except re.error as error:

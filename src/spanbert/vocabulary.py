@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -13,6 +14,8 @@ from spanbert.errors import ConfigurationError, InputError
 _PREFIX = "##"
 _NUM_CODE_POINTS = 0x110000
 _CHUNK = 1 << 20
+
+_TOO_LONG_WORD = re.compile(r"[^\W_]{101,}")
 
 
 def train_vocabulary(
@@ -30,6 +33,8 @@ def train_vocabulary(
     special = sorted(special_ids, key=special_ids.__getitem__)
     if vocab_size < len(special) + 2:
         raise ConfigurationError(f"a vocabulary of {vocab_size} pieces is too small: {len(special)} are special ones")
+    # No piece comes of a word that is too long to be tokenised, and the trainer's time grows with its square.
+    texts = [_TOO_LONG_WORD.sub(" ", text) for text in texts]
     characters = _alphabet(plain, texts, character_coverage)
     if not characters:
         raise InputError("there is no text to learn a vocabulary from")

@@ -105,12 +105,18 @@ class TrainingConfig:
         if self.steps is not None and self.steps <= 0:
             raise ConfigurationError(f"--steps must be above 0, not {self.steps}")
         for name in ("validate_every", "save_every", "max_grad_norm", "weight_decay"):
-            if getattr(self, name) < 0:
-                raise ConfigurationError(f"--{name.replace('_', '-')} must not be negative, not {getattr(self, name)}")
+            if not 0 <= getattr(self, name) < float("inf"):
+                raise ConfigurationError(
+                    f"--{name.replace('_', '-')} must be a number from 0 on, not {getattr(self, name)}"
+                )
         if not 0 <= self.warmup <= 1:
             raise ConfigurationError(f"--warmup is a share between 0 and 1, not {self.warmup}")
-        if self.threads is not None and self.threads < 1:
-            raise ConfigurationError(f"--threads must be at least 1, not {self.threads}")
+        if self.batch_size > 1_000_000:
+            raise ConfigurationError(f"--batch-size is at most 1,000,000, not {self.batch_size:,}")
+        if not 0 <= self.seed < 2**63:
+            raise ConfigurationError(f"--seed lies between 0 and 2**63 - 1, not at {self.seed}")
+        if self.threads is not None and not 1 <= self.threads <= 1024:
+            raise ConfigurationError(f"--threads lies between 1 and 1024, not at {self.threads}")
         if not all(0 <= beta < 1 for beta in self.adam_betas) or not self.adam_epsilon > 0:
             raise ConfigurationError("--adam-betas are shares from 0 to below 1, and --adam-epsilon is above 0")
         if self.resume and self.overwrite:

@@ -36,6 +36,7 @@ from spanbert.training.config import TrainingConfig
 from spanbert.training.contract import Batch, StepOutput, TrainingPlan
 from spanbert.training.devices import compile_in_place, deterministic
 from spanbert.training.evaluation import evaluate
+from spanbert.training.meter import Meter
 from spanbert.training.progress import Reporter, format_figures, warn
 from spanbert.training.record import History, read_history
 
@@ -101,7 +102,7 @@ class Trainer:
             config.schedule, self.optimizer, round(config.warmup * self.total_steps), self.total_steps
         )
         accelerator.register_for_checkpointing(self.scheduler)
-        self._meter = _Meter()
+        self._meter = Meter()
         self._stop_signal = 0
         self._last_saved = -1
 
@@ -371,45 +372,3 @@ def _dropout_seed(seed: int, step: int, rank: int, micro_batch: int) -> int:
     """A seed for one forward pass; distinct for every place in the run."""
     place = np.array([(rank << 32) | micro_batch])
     return int(block_keys(seed, step, place, "dropout")[0] >> np.uint64(1))
-
-
-class _Meter:
-    """Averages between two log entries, and the speed, validation and saving not counted."""
-
-    def __init__(self) -> None:
-        self._reset()
-
-    def _reset(self) -> None:
-        self._steps = 0
-        self._sums: dict[str, float] = defaultdict(float)
-        self._seconds = 0.0
-        self.start()
-
-    def start(self) -> None:
-        self._started = time.perf_counter()
-
-    def add(self, figures: Mapping[str, float]) -> None:
-        self._steps += 1
-        for name, value in figures.items():
-            self._sums[name] += value
-
-    def read(self) -> dict[str, float]:
-        seconds = self._seconds + time.perf_counter() - self._started
-        pieces = self._sums.pop("pieces")
-        figures = {name: value / self._steps for name, value in self._sums.items()}
-        figures["pieces_per_second"] = pieces / seconds
-        self._reset()
-        return figures
-
-    @contextmanager
-    def paused(self) -> Iterator[None]:
-        self._seconds += time.perf_counter() - self._started
-        yield
-        self.start()
-
-    def state(self) -> dict[str, Any]:
-        return {"steps": self._steps, "sums": dict(self._sums), "seconds": self._seconds}
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        self._steps, self._seconds = state["steps"], state["seconds"]
-        self._sums = defaultdict(float, state["sums"])

@@ -316,6 +316,8 @@ def start_endless_run(folder: Path, tokenizer: Path) -> tuple[subprocess.Popen[b
         stdin=subprocess.PIPE,
         stderr=subprocess.PIPE,
         start_new_session=True,
+        # A test run in the background has SIGINT ignored, and children inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     assert process.stdin is not None
     process.stdin.write(b"the river flows past the mills\n\n" * 2_000)

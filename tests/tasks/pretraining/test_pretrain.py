@@ -21,6 +21,7 @@ from transformers.utils import logging as transformers_logging
 
 from spanbert.checkpoints import load_pretraining_model
 from spanbert.cli import main
+from spanbert.durable_files import lock_file
 from spanbert.errors import CheckpointError, ConfigurationError, CorpusError, TrainingError
 from spanbert.tasks.pretraining import pretrain as pretrain_module
 from spanbert.tasks.pretraining.config import PretrainConfig
@@ -285,6 +286,17 @@ def test_a_typing_error_does_not_cost_the_old_run(tiny: Tiny, tmp_path: Path) ->
     assert (tmp_path / "model" / "model.safetensors").exists()
 
 
+def test_two_runs_at_once_are_refused(tiny: Tiny) -> None:
+    config = tiny(steps=1)
+    config.output.mkdir()
+    with (config.output / ".lock").open("a") as lock:
+        assert lock_file(lock)
+        with pytest.raises(ConfigurationError, match="another run is writing"):
+            pretrain(config)
+    pretrain(config)
+    assert not (config.output / ".lock").exists()
+
+
 def test_output_may_be_the_folder_one_stands_in(tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
@@ -460,6 +472,10 @@ def test_estimate_measures_and_writes_nothing(tiny: Tiny, capsys: pytest.Capture
         ({"sbo_positions": 0}, "--no-sbo"),
         ({"warmup": 2.0}, "--warmup"),
         ({"threads": 0}, "--threads"),
+        ({"seed": -1}, "--seed"),
+        ({"epochs": float("inf")}, "--epochs"),
+        ({"weight_decay": float("nan")}, "--weight-decay"),
+        ({"max_span_words": 10**9}, "longest span"),
         ({"layers": 0}, "--layers must be at least 1"),
         ({"layers": -1}, "--layers must be at least 1"),
         ({"adam_betas": (1.5, 0.9)}, "--adam-betas"),

@@ -7,11 +7,11 @@ from functools import cache
 import torch
 import torch.nn.functional as F
 
-from spanbert.encoder import UnpaddedLayout
 from spanbert.spans import Span
 from spanbert.tasks.pretraining.head import HeadSettings, SpanBertForPreTraining, initial_config
 from spanbert.tokenization import PieceTokenizer
 from spanbert.tokenizer_files import SPECIAL_PIECES, bert_tokenizer
+from spanbert.unpadded import UnpaddedLayout
 
 SENTENCES = (
     "The capital of France is Paris.",

@@ -10,9 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from spanbert.encoder import UnpaddedLayout, few_sizes
 from spanbert.tasks.pretraining.blocks import Int64Array
 from spanbert.tasks.pretraining.masking import MaskedBlocks
+from spanbert.unpadded import UnpaddedLayout, few_sizes
 
 _NO_TARGET = -100
 """The label that torch's cross-entropy passes over."""

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import tyro
 
 from spanbert.errors import ConfigurationError
-from spanbert.tasks.pretraining.masking import MaskingConfig, Preset, Scheme
+from spanbert.tasks.pretraining.masking_options import MaskingOptions
 from spanbert.training.config import TrainingConfig
 
 SIZES: dict[str, tuple[int, int, int]] = {
@@ -25,7 +25,7 @@ SIZES: dict[str, tuple[int, int, int]] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class PretrainConfig(TrainingConfig):
+class PretrainConfig(MaskingOptions, TrainingConfig):
     """Pre-train a SpanBERT on a corpus from `spanbert prepare`.
 
     Start from scratch at a --size, or continue from a model with --from. The defaults follow the paper (Joshi et al.
@@ -61,21 +61,6 @@ class PretrainConfig(TrainingConfig):
 
     attention_dropout: float | None = None
     """Dropout of attention weights; 0 for a new model, the model's own with --from. Above 0 it costs speed."""
-
-    scheme: Scheme = "spans"
-    """What is masked: spans of words, single whole words, single pieces, or annotated entities or noun phrases."""
-
-    preset: Preset = "paper"
-    """Masking and loss as the paper describes them, or as the released model was trained."""
-
-    budget: float = 0.15
-    """Share of the pieces that are masked."""
-
-    span_p: float = 0.2
-    """Parameter of the geometric distribution of span lengths in words."""
-
-    max_span_words: int = 10
-    """Longest span in words."""
 
     sbo: bool = True
     """Train the span boundary objective; it is always off for the scheme `pieces`."""
@@ -114,6 +99,8 @@ class PretrainConfig(TrainingConfig):
         for name in ("layers", "width", "heads", "max_positions"):
             if (getattr(self, name) or 1) < 1 or getattr(self, name) == 0:
                 raise ConfigurationError(f"--{name.replace('_', '-')} must be at least 1, not {getattr(self, name)}")
+        if self.max_positions > 1_000_000:
+            raise ConfigurationError(f"--max-positions is at most 1,000,000, not {self.max_positions:,}")
         self._refuse_what_has_no_effect()
         smallest = 5 if self.nsp else 3
         if self.sequence_length < smallest:
@@ -152,17 +139,6 @@ class PretrainConfig(TrainingConfig):
         for name, reason in idle:
             if getattr(self, name) != defaults[name]:
                 raise ConfigurationError(f"--{name.replace('_', '-')} has no effect {reason}: drop it")
-
-    @property
-    def masking(self) -> MaskingConfig:
-        """The masking scheme."""
-        return MaskingConfig(
-            scheme=self.scheme,
-            preset=self.preset,
-            budget=self.budget,
-            p=self.span_p,
-            max_span_words=self.max_span_words,
-        )
 
     @property
     def uses_sbo(self) -> bool:

@@ -10,7 +10,6 @@ import hashlib
 import json
 import os
 import shutil
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -21,6 +20,7 @@ from typing import IO, Any, BinaryIO, Self
 import numpy as np
 import numpy.typing as npt
 
+from spanbert.durable_files import lock_file, sync_to_disk
 from spanbert.errors import CorpusError
 from spanbert.tasks.pretraining.corpus import (
     ARRAYS,
@@ -35,9 +35,6 @@ from spanbert.tasks.pretraining.corpus import (
     read_manifest,
 )
 from spanbert.tokenization import PieceTokenizer
-
-if sys.platform != "win32":
-    import fcntl
 
 _LOCK = "unfinished"
 _MAX_KINDS = 1 << 8
@@ -147,11 +144,11 @@ class CorpusWriter:
         with _explained(self.folder):
             files = {path: file.finish() for path, file in ((f"{n}.bin", f) for n, f in self._files.items())}
             for path in sorted((self.folder / TOKENIZER).iterdir()):
-                _sync(path)
+                sync_to_disk(path)
                 files[f"{TOKENIZER}/{path.name}"] = {"num_bytes": path.stat().st_size, "sha256": hash_file(path)}
             self._write_manifest(files, details)
-            _sync(self.folder / TOKENIZER)
-            _sync(self.folder)
+            sync_to_disk(self.folder / TOKENIZER)
+            sync_to_disk(self.folder)
             self._give_name()
         return Corpus.open(self.output)
 
@@ -176,7 +173,7 @@ class CorpusWriter:
         }
         path = self.folder / MANIFEST
         path.write_text(json.dumps(manifest, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        _sync(path)
+        sync_to_disk(path)
 
     # Where it goes
 
@@ -197,7 +194,7 @@ class CorpusWriter:
             raise CorpusError(f"{self.folder} is in the way and was not made by this program: move it elsewhere")
         lock = path_of_lock.open("a")
         # A run that was just ending has renamed the folder, so that the lock taken is not the one that lies there.
-        if not _lock_file(lock) or not _is_at(lock, path_of_lock):
+        if not lock_file(lock) or not _is_at(lock, path_of_lock):
             lock.close()
             raise CorpusError(
                 f"another run is writing {self.output} now. (A Python script that calls `prepare` needs "
@@ -217,7 +214,7 @@ class CorpusWriter:
         if self.output.exists():
             self.output.rename(self._replaced)
         self.folder.rename(self.output)
-        _sync(self.output.parent)
+        sync_to_disk(self.output.parent)
         if self._replaced.is_dir():
             shutil.rmtree(self._replaced)
 
@@ -247,30 +244,8 @@ class _HashedFile:
         return {"num_bytes": self._num_bytes, "sha256": self._hash.hexdigest()}
 
 
-def _lock_file(file: IO[str]) -> bool:
-    """Take the file's lock; false where another process holds it. The lock goes with the process."""
-    if sys.platform == "win32":  # which lets no other process delete an open file
-        return True
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
 def _is_at(file: IO[str], path: Path) -> bool:
     return path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat())
-
-
-def _sync(path: Path) -> None:
-    """Wait until a file or the entries of a folder are on the disk."""
-    if path.is_dir() and sys.platform == "win32":  # which cannot open folders
-        return
-    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager

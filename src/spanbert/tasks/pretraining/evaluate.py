@@ -9,12 +9,12 @@ from pathlib import Path
 import tyro
 
 from spanbert.errors import ConfigurationError
-from spanbert.tasks.pretraining.masking import MaskingConfig, Preset, Scheme
+from spanbert.tasks.pretraining.masking_options import MaskingOptions
 from spanbert.training.config import Device, Precision
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvaluateConfig:
+class EvaluateConfig(MaskingOptions):
     """Measure a pre-trained model on a corpus: losses, perplexity, accuracy of pieces and of whole spans."""
 
     model: tyro.conf.Positional[str]
@@ -25,21 +25,6 @@ class EvaluateConfig:
 
     sequence_length: int = 128
     """Pieces of a block, [CLS] and [SEP] counted."""
-
-    scheme: Scheme = "spans"
-    """What is masked."""
-
-    preset: Preset = "paper"
-    """How spans are placed: as in the paper, or as in the released model."""
-
-    budget: float = 0.15
-    """Share of the pieces that are masked."""
-
-    span_p: float = 0.2
-    """Parameter of the geometric distribution of span lengths in words."""
-
-    max_span_words: int = 10
-    """Longest span in words."""
 
     nsp: bool = False
     """Measure on two-segment blocks, for a model that was trained with next-sentence prediction."""
@@ -108,6 +93,8 @@ def evaluate_pretraining(config: EvaluateConfig) -> dict[str, float]:
         raise ConfigurationError(f"--sequence-length must lie between 3 and the model's {limit} positions")
     if config.max_blocks is not None and config.max_blocks < 1:
         raise ConfigurationError(f"--max-blocks must be at least 1, not {config.max_blocks}")
+    if config.micro_batch_pieces < 1 or not 1 <= (config.threads or 1) <= 1024 or config.threads == 0:
+        raise ConfigurationError("--micro-batch-pieces is at least 1, and --threads lies between 1 and 1024")
     set_threads(config.threads)
     device = choose_device(config.device)
     precision = resolve_precision(config.precision, device)
@@ -119,13 +106,7 @@ def evaluate_pretraining(config: EvaluateConfig) -> dict[str, float]:
     masked = MaskedCorpus(
         corpus,
         stream,
-        MaskingConfig(
-            scheme=config.scheme,
-            preset=config.preset,
-            budget=config.budget,
-            p=config.span_p,
-            max_span_words=config.max_span_words,
-        ),
+        config.masking,
         micro_batch_pieces=config.micro_batch_pieces,
         sbo_positions=boundary_targets(HeadSettings.of(model.config).sbo_positions, config.preset),
         seed=config.seed,

@@ -38,7 +38,7 @@ A SpanBERT encoder ({record["parameters"]:,} parameters), {start} with [spanbert
 |---|---|
 | command | `{record["command"]}` |
 | text | {counts["num_documents"]:,} documents, {counts["num_words"]:,} words, {counts["num_pieces"]:,} pieces |
-| masking | {config["scheme"]}, preset {config["preset"]}, {config["budget"]:.0%} of the pieces |
+| masking | {config["scheme"]}, preset {config["preset"]}, a budget of {config["budget"]:.0%} of the pieces |
 | sequence length | {config["sequence_length"]} |
 | batch | {config["batch_size"]} blocks |
 | learning rate | {config["learning_rate"]:g}, {config["schedule"]}, warm-up {config["warmup"]:.0%} |

@@ -122,6 +122,10 @@ def _prepare(config: PrepareConfig) -> tuple[Corpus, ReadSummary]:
 
 
 def _check(config: PrepareConfig) -> None:
+    if config.min_frequency < 1:
+        raise ConfigurationError(f"--min-frequency is 1 or more, not {config.min_frequency}")
+    if not 10 <= config.vocab_size <= 10_000_000:
+        raise ConfigurationError(f"--vocab-size lies between 10 and 10,000,000, not at {config.vocab_size:,}")
     if config.workers is not None and config.workers < 1:
         raise ConfigurationError(f"--workers is 1 or more, not {config.workers}")
     if config.tokenizer is not None:

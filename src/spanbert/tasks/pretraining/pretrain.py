@@ -6,7 +6,8 @@ import dataclasses
 import json
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from accelerate import Accelerator
 from accelerate.utils import DistributedType
 
 from spanbert.checkpoints import extend_vocabulary, load_pretraining_model, load_tokenizer, save_pretraining_model
+from spanbert.durable_files import lock_file
 from spanbert.encoder import count_parameters
 from spanbert.errors import CheckpointError, ConfigurationError, CorpusError, TrainingError
 from spanbert.tasks.pretraining.config import PretrainConfig
@@ -52,6 +54,9 @@ CURVES = (
 _FREE_TO_CHANGE = frozenset(
     {"output", "resume", "overwrite", "quiet", "estimate", "tracker", "keep_checkpoints", "save_every"}
 )
+
+
+_LOCK = ".lock"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,24 +103,23 @@ def pretrain(config: PretrainConfig) -> PretrainingResult:
         >>> pretrain(PretrainConfig(corpus=Path("corpus"), output=Path("model"), steps=1000)).metrics["held-out"]
     """
     _check_output(config)
+    accelerator = make_accelerator(config)
+    model, plan, corpus = _prepare(config, accelerator)
     try:
-        return _pretrain(config)
+        with _output_of_our_own(config) if accelerator.is_main_process else nullcontext():
+            return _train(config, accelerator, model, plan, corpus)
     except OSError as error:
         raise TrainingError(
             f"{config.output}: cannot be written: {error.strerror or error}; make room and go on with --resume"
         ) from error
 
 
-def _pretrain(config: PretrainConfig) -> PretrainingResult:
-    accelerator = make_accelerator(config)
-    model, plan, corpus = _prepare(config, accelerator)
+def _train(
+    config: PretrainConfig, accelerator: Accelerator, model: SpanBertForPreTraining, plan: TrainingPlan, corpus: Corpus
+) -> PretrainingResult:
     record = _record_of_start(config, corpus, model, accelerator)
-    if accelerator.is_main_process:
-        if config.overwrite and config.output.exists():
-            shutil.rmtree(config.output)
-        config.output.mkdir(parents=True, exist_ok=True)
-        if not config.resume:
-            write_json(config.output / "run.json", record)
+    if accelerator.is_main_process and not config.resume:
+        write_json(config.output / "run.json", record)
     accelerator.wait_for_everyone()
     accelerator.init_trackers("spanbert", config=_for_trackers(plan.fingerprint))
     quiet = config.quiet or not accelerator.is_main_process
@@ -165,13 +169,35 @@ def _check_output(config: PretrainConfig) -> None:
         if source.exists() and source.resolve().is_relative_to(output.resolve()):
             raise ConfigurationError(f"{output}: holds {source}, which this run reads: choose another --output")
     holds_run = (output / "run.json").exists()
-    if output.exists() and any(output.iterdir()) and not holds_run:
+    if output.exists() and any(path.name != _LOCK for path in output.iterdir()) and not holds_run:
         raise ConfigurationError(f"{output}: is not empty and holds no run of ours: choose another --output")
     if holds_run and not (config.resume or config.overwrite):
         raise ConfigurationError(
             f"{output}: already holds a run: go on with --resume, replace it with --overwrite, or choose another "
             "--output"
         )
+
+
+@contextmanager
+def _output_of_our_own(config: PretrainConfig) -> Iterator[None]:
+    """Make the output folder, empty it where that was asked for, and keep other runs out while this one lasts."""
+    config.output.mkdir(parents=True, exist_ok=True)
+    path_of_lock = config.output / _LOCK
+    with path_of_lock.open("a") as lock:
+        if not lock_file(lock):
+            raise ConfigurationError(
+                f"{config.output}: another run is writing to it: wait for it, or choose another --output"
+            )
+        if config.overwrite:
+            for path in config.output.iterdir():
+                if path.is_dir() and not path.is_symlink():
+                    shutil.rmtree(path)
+                elif path != path_of_lock:
+                    path.unlink()
+        try:
+            yield
+        finally:
+            path_of_lock.unlink(missing_ok=True)
 
 
 def _prepare(config: PretrainConfig, accelerator: Accelerator) -> tuple[SpanBertForPreTraining, TrainingPlan, Corpus]:

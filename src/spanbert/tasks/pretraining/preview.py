@@ -18,12 +18,10 @@ from spanbert.tasks.pretraining.blocks import BoolArray, FlatBlocks, Int64Array,
 from spanbert.tasks.pretraining.masking import (
     Action,
     MaskedBlocks,
-    MaskingConfig,
     MaskingVocabulary,
-    Preset,
-    Scheme,
     mask_blocks,
 )
+from spanbert.tasks.pretraining.masking_options import MaskingOptions
 from spanbert.tasks.pretraining.preview_rendering import BlockPreview, SpanPreview, print_blocks, write_html
 from spanbert.tokenization import PieceTokenizer
 
@@ -31,7 +29,7 @@ _MAX_CHARACTERS = 300_000  # read, and learned from: more would only take longer
 
 
 @dataclass(frozen=True, kw_only=True)
-class PreviewConfig(ReadConfig):
+class PreviewConfig(MaskingOptions, ReadConfig):
     """Show, on your own text, what would be masked under a scheme.
 
     Your characters are shown as they are, those of masked spans in colour: what becomes [MASK], what becomes random
@@ -52,16 +50,6 @@ class PreviewConfig(ReadConfig):
     annotate: str | None = None
     """Name of a spaCy pipeline (e.g. en_core_web_sm) that finds entities and noun phrases, for the schemes of these
     names. They are added to those that come with the documents."""
-    scheme: Scheme = "spans"
-    """What is masked: spans of words, single whole words, single pieces, or annotated entities or noun phrases."""
-    preset: Preset = "paper"
-    """Masking as the paper describes it, or as the released model was trained."""
-    budget: float = 0.15
-    """Share of the pieces that are masked."""
-    span_p: float = 0.2
-    """Parameter of the geometric distribution of span lengths in words."""
-    max_span_words: int = 10
-    """Longest span in words."""
     sequence_length: int = 128
     """Pieces of a block, [CLS] and [SEP] counted."""
     num_blocks: int = 3
@@ -85,21 +73,12 @@ class PreviewConfig(ReadConfig):
         self.masking  # noqa: B018  # it checks its own values
         if bool(self.inputs) == (self.text is not None):
             raise ConfigurationError("give either files or --text")
+        if self.output is not None and any(Path(name).resolve() == self.output.resolve() for name in self.inputs):
+            raise ConfigurationError(f"--output {self.output} is one of the files to show: choose another")
         if self.sequence_length < 3:
             raise ConfigurationError(f"--sequence-length must be at least 3, not {self.sequence_length}")
         if self.num_blocks < 1:
             raise ConfigurationError(f"--num-blocks must be at least 1, not {self.num_blocks}")
-
-    @property
-    def masking(self) -> MaskingConfig:
-        """The masking scheme."""
-        return MaskingConfig(
-            scheme=self.scheme,
-            preset=self.preset,
-            budget=self.budget,
-            p=self.span_p,
-            max_span_words=self.max_span_words,
-        )
 
 
 def run(config: PreviewConfig) -> int:

@@ -24,7 +24,6 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from spanbert.encoder import UnpaddedLayout
 from spanbert.errors import CheckpointError, ConfigurationError, InputError
 from spanbert.spans import Span
 from spanbert.tasks.pretraining.head import HeadSettings, SpanBertForPreTraining
@@ -41,6 +40,7 @@ from spanbert.tasks.pretraining.masked_text import (
 from spanbert.tokenization import PieceTokenizer
 from spanbert.training.config import Device, Precision
 from spanbert.training.devices import choose_device, resolve_precision
+from spanbert.unpadded import UnpaddedLayout
 
 MIN_BEAMS = 8
 """Beams are `top_k`, but at least so many: what comes first does not depend on how many were asked for."""

@@ -19,8 +19,8 @@ class SpanLengths:
     def __init__(self, p: float, longest: int) -> None:
         if not 0 < p < 1:
             raise ConfigurationError(f"p must lie between 0 and 1, got {p}")
-        if longest < 1:
-            raise ConfigurationError(f"the longest span must have at least 1 word, got {longest}")
+        if not 1 <= longest <= 10_000:
+            raise ConfigurationError(f"the longest span has between 1 and 10,000 words, not {longest:,}")
         self.longest = longest
         self._cumulative = 1 - (1 - p) ** np.arange(1, longest + 1)
 

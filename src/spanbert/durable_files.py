@@ -1,0 +1,33 @@
+"""Files that outlive a crash: on the disk before they are believed, and written by one process at a time."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import IO
+
+if sys.platform != "win32":
+    import fcntl
+
+
+def sync_to_disk(path: Path) -> None:
+    """Wait until a file, or the entries of a folder, have reached the disk."""
+    if path.is_dir() and sys.platform == "win32":  # which cannot open folders
+        return
+    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def lock_file(file: IO[str]) -> bool:
+    """Take the file's lock; false where another process holds it. The lock goes with the process."""
+    if sys.platform == "win32":  # which lets no other process delete an open file
+        return True
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
