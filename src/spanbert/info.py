@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from string import ascii_lowercase, ascii_uppercase
-from typing import Any
+from typing import Annotated, Any
 
 import tyro
 
@@ -44,7 +44,7 @@ _RUN_KEYS = ("verb", "status", "command", "started", "ended", "parameters", "ver
 class InfoConfig:
     """Describe a model, a corpus or a run."""
 
-    path: tyro.conf.Positional[str]
+    path: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="PATH")]
     """A folder of a model, a corpus or a run, a checkpoint file, or a model's name on the hub, fetched if need be."""
 
     json: bool = False

@@ -6,7 +6,7 @@ import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import tyro
 
@@ -18,7 +18,7 @@ from spanbert.sample_corpus.reader import SampleDocument, sample_documents
 class SampleConfig:
     """Write the sample corpus that ships with this package as text files or as JSON lines."""
 
-    output: tyro.conf.Positional[Path]
+    output: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="FOLDER")]
     """Folder to write to; it is made where it is missing, and files of the same names are replaced."""
 
     format: Literal["text", "jsonl"] = "text"

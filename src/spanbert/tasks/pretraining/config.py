@@ -32,7 +32,7 @@ class PretrainConfig(MaskingOptions, TrainingConfig):
     2019): spans masked at 15 %, span boundary objective, single sequences. The folder it writes opens in transformers.
     """
 
-    corpus: tyro.conf.Positional[Path]
+    corpus: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="CORPUS")]
     """Folder written by `spanbert prepare`."""
 
     init_from: Annotated[str | None, tyro.conf.arg(name="from")] = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import tyro
 
@@ -17,10 +18,10 @@ from spanbert.training.config import Device, Precision
 class EvaluateConfig(MaskingOptions):
     """Measure a pre-trained model on a corpus: losses, perplexity, accuracy of pieces and of whole spans."""
 
-    model: tyro.conf.Positional[str]
+    model: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="MODEL")]
     """Model folder or hub name."""
 
-    corpus: tyro.conf.Positional[Path]
+    corpus: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="CORPUS")]
     """Folder written by `spanbert prepare` with the model's own tokenizer."""
 
     sequence_length: int = 128

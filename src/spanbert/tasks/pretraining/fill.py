@@ -8,7 +8,7 @@ import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
@@ -32,10 +32,10 @@ class FillConfig:
     are filled all the same, and the exit status is 1.
     """
 
-    model: tyro.conf.Positional[str]
+    model: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="MODEL")]
     """Model folder or hub name. Without a span boundary head, the masked language model ranks alone."""
 
-    text: tyro.conf.Positional[tuple[str, ...]] = ()
+    text: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="TEXT...")] = ()
     """Texts with [MASK]s; without any, each line of standard input is one, and blank lines are passed over."""
 
     top_k: int = 5

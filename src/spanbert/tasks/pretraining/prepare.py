@@ -8,7 +8,7 @@ import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import tyro
 
@@ -32,7 +32,7 @@ _STDIN_COPY = "stdin"
 class PrepareConfig(ReadConfig):
     """Turn text into a corpus for pre-training: read it, learn or reuse a tokenizer, write word pieces."""
 
-    inputs: tyro.conf.Positional[tuple[str, ...]]
+    inputs: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="TEXT...")]
     """Files (.txt, .jsonl, .csv, .parquet, each also .gz or .zst), folders, glob patterns, `-` for standard input."""
     output: Path
     """Folder of the corpus; it must not exist yet, be empty, or (with --overwrite) hold a corpus."""

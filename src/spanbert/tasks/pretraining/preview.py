@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import tyro
@@ -37,7 +37,7 @@ class PreviewConfig(MaskingOptions, ReadConfig):
     colours.
     """
 
-    inputs: tyro.conf.Positional[tuple[str, ...]] = ()
+    inputs: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="TEXT...")] = ()
     """Files (.txt, .jsonl, .csv, .parquet, each also .gz or .zst), folders, glob patterns, `-` for standard input. Only
     the first 300,000 characters are read."""
     text: str | None = None
