@@ -102,20 +102,9 @@ def assemble(
         sbo_positions: rows of the head's position table; a span's pieces beyond it have no SBO target. 0 for no SBO.
         is_next: [B] 1, 0, or -1 for no second segment; None for single sequences.
     """
-    blocks = masked.blocks
-    num_windows = int(window_of_segment[-1]) + 1
-    numbers = np.arange(len(blocks))
     # Before segment j stand one [CLS] for each window so far and one [SEP] for each earlier segment.
-    shifts = window_of_segment + 1 + numbers  # [S']
-    segment_of_piece = np.repeat(numbers, blocks.lengths)  # [N']
-    ends = blocks.offsets[1:] + shifts  # [S'] where each segment's [SEP] goes
-    last_segment = np.flatnonzero(np.diff(window_of_segment, append=num_windows))  # [B]
-    window_ends = ends[last_segment] + 1
-    lengths = np.diff(window_ends, prepend=0)  # [B]
-
-    pieces = np.full(int(window_ends[-1]), sep_id, dtype=np.int64)
-    pieces[np.arange(len(masked.pieces)) + shifts[segment_of_piece]] = masked.pieces
-    pieces[window_ends - lengths] = cls_id
+    shifts = window_of_segment + 1 + np.arange(len(masked.blocks))  # [S']
+    pieces, lengths = _with_special_pieces(masked, window_of_segment, shifts, cls_id, sep_id)
     span_shifts = shifts[masked.span_blocks]
     span_lengths = masked.span_ends - masked.span_starts
     span_of_masked = np.repeat(np.arange(len(span_lengths)), span_lengths)  # [M]
@@ -126,14 +115,16 @@ def assemble(
     segments = None
     if is_next is not None:
         in_second = np.diff(window_of_segment, prepend=-1) == 0  # [S']
-        segments = torch.from_numpy(np.repeat(in_second.astype(np.int64), _segment_widths(blocks.lengths, in_second)))
+        segments = torch.from_numpy(
+            np.repeat(in_second.astype(np.int64), _segment_widths(masked.blocks.lengths, in_second))
+        )
     counts = {
         "mlm": len(positions),
         "sbo": 0 if sbo is None else int((sbo.labels != _NO_TARGET).sum()),
         "sbo_beyond_table": 0 if sbo is None else int((span_lengths - sbo_positions).clip(0)[masked.has_sbo].sum()),
         "nsp": 0 if is_next is None else int((is_next >= 0).sum()),
         "spans": len(span_lengths),
-        "blocks": num_windows,
+        "blocks": len(lengths),
         "pieces": len(pieces),
     }
     return PretrainingBatch(
@@ -148,6 +139,24 @@ def assemble(
         next_sentence=None if is_next is None else torch.from_numpy(_next_sentence_labels(is_next)),
         counts=counts,
     )
+
+
+def _with_special_pieces(
+    masked: MaskedBlocks, window_of_segment: Int64Array, shifts: Int64Array, cls_id: int, sep_id: int
+) -> tuple[Int64Array, Int64Array]:
+    """The pieces [N] of the windows with [CLS] and [SEP] in place, and the windows' lengths [B].
+
+    `shifts` [S'] is how many special pieces stand before the pieces of each segment.
+    """
+    blocks = masked.blocks
+    separators = blocks.offsets[1:] + shifts  # [S'] where each segment's [SEP] goes
+    is_last = np.diff(window_of_segment, append=window_of_segment[-1] + 1) > 0  # [S'] of its window
+    ends = separators[is_last] + 1  # [B]
+    lengths = np.diff(ends, prepend=0)
+    pieces = np.full(int(ends[-1]), sep_id, dtype=np.int64)
+    pieces[np.arange(len(masked.pieces)) + np.repeat(shifts, blocks.lengths)] = masked.pieces
+    pieces[ends - lengths] = cls_id
+    return pieces, lengths
 
 
 def _sbo_targets(
