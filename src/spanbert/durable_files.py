@@ -1,7 +1,8 @@
-"""Files that outlive a crash: on the disk before they are believed, and written by one process at a time."""
+"""Files that outlive a crash: on the disk before they are believed, known by a hash, with one writer at a time."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import sys
 from pathlib import Path
@@ -20,6 +21,12 @@ def sync_to_disk(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def hash_file(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def lock_file(file: IO[str]) -> bool:

@@ -7,25 +7,18 @@ moment leaves at most a folder with another name, which the next run removes.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from spanbert.durable_files import sync_to_disk
+from spanbert.durable_files import hash_file, sync_to_disk
 from spanbert.errors import CheckpointError, TrainingError
 
 _PREFIX = "step-"
 _UNFINISHED = ".unfinished-"
 _INDEX = "checkpoint.json"
-
-
-def file_hash(path: Path) -> str:
-    """BLAKE2b of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
 
 
 class CheckpointFolder:
@@ -65,7 +58,7 @@ class CheckpointFolder:
         files = {}
         for file in sorted(p for p in unfinished.rglob("*") if p.is_file()):
             sync_to_disk(file)
-            files[file.relative_to(unfinished).as_posix()] = {"bytes": file.stat().st_size, "hash": file_hash(file)}
+            files[file.relative_to(unfinished).as_posix()] = {"bytes": file.stat().st_size, "sha256": hash_file(file)}
         index = unfinished / _INDEX
         index.write_text(json.dumps({"step": step, "files": files, "state": state}), encoding="utf-8")
         sync_to_disk(index)
@@ -136,7 +129,7 @@ def read_checkpoint(checkpoint: Path) -> tuple[int, dict[str, Any]]:
             raise CheckpointError(
                 f"{checkpoint}: damaged checkpoint: {name} has {file.stat().st_size} bytes, not {expected['bytes']}"
             )
-        if file_hash(file) != expected["hash"]:
+        if hash_file(file) != expected["sha256"]:
             raise CheckpointError(f"{checkpoint}: damaged checkpoint: the contents of {name} have changed")
     return step, state
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 from datetime import timedelta
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Self
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -40,33 +40,28 @@ def _short(name: str, value: float) -> str:
     return f"{value:.3f}"
 
 
-class Reporter(Protocol):
-    """Shows the run to a person."""
+class Reporter:
+    """Shows the run to a person. This one shows nothing, as `--quiet` asks; the others override it."""
 
     def __enter__(self) -> Self:
-        """Begin."""
-        ...
+        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """End."""
-        ...
+        return None
 
     def begin(self, step: int) -> None:
         """Training begins after `step` steps, which an earlier process did."""
-        ...
 
     def step(self, step: int, figures: dict[str, float] | None) -> None:
         """A step is done; `figures` come with every logged one."""
-        ...
 
     def say(self, message: str) -> None:
         """One line about the run."""
-        ...
 
 
-class LiveReporter:
+class LiveReporter(Reporter):
     """A progress bar with the newest figures and the time left."""
 
     def __init__(self, total: int) -> None:
@@ -105,7 +100,7 @@ class LiveReporter:
         self._progress.console.print(message, markup=False, highlight=False)
 
 
-class LineReporter:
+class LineReporter(Reporter):
     """A line for every logged step that is at least `seconds` after the one before."""
 
     def __init__(self, total: int, seconds: float = 10.0) -> None:
@@ -113,14 +108,6 @@ class LineReporter:
         self._seconds = seconds
         self._last = float("-inf")
         self.begin(0)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        return None
 
     def begin(self, step: int) -> None:
         """The steps up to `step` are done already."""
@@ -142,29 +129,8 @@ class LineReporter:
         print(message, file=sys.stderr, flush=True)
 
 
-class SilentReporter:
-    """Shows nothing."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        return None
-
-    def begin(self, step: int) -> None:
-        """Nothing."""
-
-    def step(self, step: int, figures: dict[str, float] | None) -> None:
-        """Nothing."""
-
-    def say(self, message: str) -> None:
-        """Nothing."""
-
-
 def make_reporter(total: int, *, quiet: bool) -> Reporter:
     """The reporter that fits stderr: live on a terminal, lines elsewhere, none when `quiet`."""
     if quiet:
-        return SilentReporter()
+        return Reporter()
     return LiveReporter(total) if sys.stderr.isatty() else LineReporter(total)

@@ -26,6 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spanbert import randomness
+from spanbert.durable_files import hash_file
 from spanbert.errors import ConfigurationError, CorpusError
 from spanbert.tokenization import PieceTokenizer
 
@@ -235,9 +236,3 @@ def read_manifest(path: Path) -> dict[str, Any] | None:
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         return None
     return manifest
-
-
-def hash_file(path: Path) -> str:
-    """Return the SHA-256 of a file in hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -20,7 +20,7 @@ from typing import IO, Any, BinaryIO, Self
 import numpy as np
 import numpy.typing as npt
 
-from spanbert.durable_files import lock_file, sync_to_disk
+from spanbert.durable_files import hash_file, lock_file, sync_to_disk
 from spanbert.errors import CorpusError
 from spanbert.tasks.pretraining.corpus import (
     ARRAYS,
@@ -30,7 +30,6 @@ from spanbert.tasks.pretraining.corpus import (
     TOKENIZER,
     Corpus,
     Int64Array,
-    hash_file,
     piece_type,
     read_manifest,
 )

@@ -14,7 +14,7 @@ from spanbert.tasks.pretraining.head import SpanBertForPreTraining
 from spanbert.training.config import TrainingConfig
 from spanbert.training.contract import TrainingPlan
 from spanbert.training.loop import Trainer
-from spanbert.training.progress import SilentReporter
+from spanbert.training.progress import Reporter
 
 _WARM_UP_STEPS, _TIMED_STEPS = 1, 3
 
@@ -52,7 +52,7 @@ def estimate_run(
     """Time a few steps of the run, from the start it would have; nothing is written."""
     num_parameters = count_parameters(model.parameters())
     encoder_parameters = count_parameters(model.bert.encoder.parameters())
-    trainer = Trainer(model, plan, config, accelerator, SilentReporter())
+    trainer = Trainer(model, plan, config, accelerator, Reporter())
     trainer.time_steps(_WARM_UP_STEPS)
     seconds, pieces = trainer.time_steps(_TIMED_STEPS)
     if accelerator.device.type == "cuda":
