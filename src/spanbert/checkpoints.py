@@ -1,31 +1,24 @@
-"""Loading a model for pre-training from anything BERT-like, with an account of every tensor; saving it as a folder.
+"""Loading a model for pre-training from anything BERT-like, with an account of every tensor.
 
-A folder that is saved here opens in plain `transformers` (`AutoModelForMaskedLM`, `AutoModel`, `AutoTokenizer`, and
-`BertForPreTraining` where there is a next-sentence head) with the same numbers.
+The names of the other rooms of checkpoints (saving, sources, growing a vocabulary) can be had from here too.
 """
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
 
 import torch
 from huggingface_hub.errors import StrictDataclassError
-from safetensors.torch import save_file
 from torch import Tensor
 
-from spanbert.checkpoint_sources import CONFIG_FILES, Source, TensorEntry, load_tokenizer, open_source, resolve_name
-from spanbert.durable_files import sync_to_disk
+from spanbert.checkpoint_saving import FORMAT, NSP, SBO_POSITIONS, HalfPrecision, save_pretraining_model
+from spanbert.checkpoint_sources import Source, TensorEntry, load_tokenizer, open_source, resolve_name
 from spanbert.encoder import SpanBertConfig
 from spanbert.errors import CheckpointError, ConfigurationError
 from spanbert.key_maps import TIED
 from spanbert.tasks.pretraining.head import HeadSettings, SpanBertForPreTraining, initial_config
-from spanbert.tokenization import PieceTokenizer
 from spanbert.vocabulary_growth import add_domain_words, extend_vocabulary
 
 __all__ = [
@@ -38,15 +31,6 @@ __all__ = [
     "resolve_name",
     "save_pretraining_model",
 ]
-
-HalfPrecision = Literal["fp16", "bf16"]
-
-FORMAT = 1
-"""The version of what stands under `spanbert` in config.json."""
-
-_DTYPES: dict[HalfPrecision | None, torch.dtype] = {None: torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
-_SBO_POSITIONS = "cls.sbo.position_embeddings.weight"
-_NSP = "cls.seq_relationship."
 
 # The fields of a configuration that say what the encoder computes; the rest belongs to other tasks and programs.
 _BERT_FIELDS = (
@@ -155,84 +139,6 @@ def load_pretraining_model(
     return model, report
 
 
-def save_pretraining_model(
-    model: SpanBertForPreTraining,
-    tokenizer: PieceTokenizer,
-    folder: str | Path,
-    *,
-    half_precision: HalfPrecision | None = None,
-    plain_bert: bool = False,
-    leave_out: Collection[str] = (),
-    extra_files: Mapping[str, str] | None = None,
-) -> None:
-    """Write config.json, model.safetensors and the tokenizer's files.
-
-    The folder appears whole or not at all; in one that is there already, files are replaced one by one, the weights
-    first.
-
-    Args:
-        model: what to save.
-        tokenizer: its tokenizer.
-        folder: where to; parents are made.
-        half_precision: store the weights in 16 bits. config.json says float32 all the same, so that they are computed
-            with in 32 bits wherever the folder is opened.
-        plain_bert: only what BERT has: no span boundary head, no `spanbert` in config.json, and a pooler only where
-            next-sentence prediction trained it.
-        leave_out: names of tensors that are not worth saving, because they were made up (`LoadReport.new`).
-        extra_files: name -> text of further files, for example a model card.
-
-    Raises:
-        CheckpointError: the vocabulary has more pieces than the model, or a weight does not fit into 16 bits.
-        OSError: the disk is full or failing; a folder that was not there before is not there now.
-    """
-    if tokenizer.vocab_size > model.config.vocab_size:
-        raise CheckpointError(
-            f"the vocabulary has {tokenizer.vocab_size:,} pieces and the model {model.config.vocab_size:,}: this is "
-            "not the tokenizer it was trained with"
-        )
-    state = {name: value for name, value in model.state_dict().items() if name not in TIED and name not in leave_out}
-    if plain_bert:
-        # transformers' BertForMaskedLM has no pooler; BertModel and BertForPreTraining do.
-        is_masked_lm = _architecture(state) == "BertForMaskedLM"
-        dropped = ("cls.sbo.", "bert.pooler.") if is_masked_lm else ("cls.sbo.",)
-        state = {name: value for name, value in state.items() if not name.startswith(dropped)}
-    weights = {name: _stored(name, value, half_precision) for name, value in state.items()}
-    config = _config_json(model.config, weights, plain_bert)
-    folder = Path(folder).resolve()
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    # Inside a folder that is there: beside it may be another file system, or nobody else's to write to.
-    unfinished = folder / ".unfinished" if folder.is_dir() else folder.with_name(f".{folder.name}.unfinished")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    unfinished.mkdir()
-    try:
-        save_file(weights, unfinished / "model.safetensors", metadata={"format": "pt"})
-        # safetensors keeps the file to its owner; other users of the machine may read a model as they may its config.
-        (unfinished / "model.safetensors").chmod(0o666 & ~_umask())
-        tokenizer.save(unfinished)
-        _state_longest_input(unfinished / "tokenizer_config.json", model.config.max_position_embeddings)
-        for name, text in {**(extra_files or {}), CONFIG_FILES[0]: json.dumps(config, indent=2) + "\n"}.items():
-            (unfinished / name).write_text(text, encoding="utf-8")
-        _put_in_place(unfinished, folder)
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
-def _state_longest_input(tokenizer_config: Path, num_positions: int) -> None:
-    """Tell transformers' pipelines how long an input may be; only the model knows."""
-    values = json.loads(tokenizer_config.read_text(encoding="utf-8"))
-    values["model_max_length"] = num_positions
-    tokenizer_config.write_text(json.dumps(values, indent=1, sort_keys=True), encoding="utf-8")
-
-
-# Loading
-
-
 @dataclass(frozen=True)
 class _Matching:
     """What is loaded from where: our name -> tensor; their name -> our name; their name -> why it is not used."""
@@ -264,14 +170,14 @@ def _head_settings(
             f"reads up to {FORMAT}): pip install --upgrade spanbert"
         )
     notes = []
-    num_there = named[_SBO_POSITIONS][1].shape[0] if _SBO_POSITIONS in named else int(settings.get("sbo_positions", 0))
+    num_there = named[SBO_POSITIONS][1].shape[0] if SBO_POSITIONS in named else int(settings.get("sbo_positions", 0))
     if sbo_positions is None:
         sbo_positions = num_there
     elif sbo_positions and num_there not in (0, sbo_positions):
         notes.append(f"the span boundary head keeps its {num_there} positions; {sbo_positions} were asked for")
         sbo_positions = num_there
     if nsp is None:
-        nsp = f"{_NSP}weight" in named or bool(settings.get("nsp", False))
+        nsp = f"{NSP}weight" in named or bool(settings.get("nsp", False))
     return HeadSettings(sbo_positions=sbo_positions, nsp=nsp), notes
 
 
@@ -321,7 +227,7 @@ def _equal(one: TensorEntry, other: TensorEntry) -> bool:
 def _why_unused(name: str) -> str:
     if name.startswith("cls.sbo."):
         return "the model is made without a span boundary head"
-    if name.startswith(_NSP):
+    if name.startswith(NSP):
         return "the model is made without a next-sentence head"
     if name.endswith((".position_ids", ".token_type_ids")):
         return "a constant, not a weight"
@@ -370,50 +276,3 @@ def _initialise(model: SpanBertForPreTraining, new: Collection[str], seed: int) 
         for prefix, module in model.named_modules():
             if any(f"{prefix}.{name}" in new for name, _ in module.named_parameters(recurse=False)):
                 model._init_weights(module)
-
-
-# Saving
-
-
-def _stored(name: str, value: Tensor, half_precision: HalfPrecision | None) -> Tensor:
-    stored = value.detach().to("cpu", _DTYPES[half_precision]).contiguous()
-    if half_precision == "fp16" and not bool(torch.isfinite(stored).all()):
-        raise CheckpointError(f"{name} holds numbers beyond the range of fp16 (65,504): store the model as bf16")
-    return stored
-
-
-def _config_json(config: SpanBertConfig, weights: Collection[str], plain_bert: bool) -> dict[str, Any]:
-    """What config.json says of these weights."""
-    fields: dict[str, Any] = json.loads(config.to_json_string())
-    fields |= {"architectures": [_architecture(weights)], "model_type": "bert", "dtype": "float32"}
-    settings = HeadSettings.of(config)
-    fields["spanbert"] = {
-        **(fields.get("spanbert") or {"format": FORMAT, "task": "pretraining"}),
-        "sbo_positions": settings.sbo_positions if _SBO_POSITIONS in weights else 0,
-        "nsp": f"{_NSP}weight" in weights,
-    }
-    if plain_bert:
-        del fields["spanbert"]
-    return fields
-
-
-def _architecture(weights: Collection[str]) -> str:
-    """The class of `transformers` that has most of these tensors."""
-    if "cls.predictions.bias" not in weights:
-        return "BertModel"
-    return "BertForPreTraining" if f"{_NSP}weight" in weights else "BertForMaskedLM"
-
-
-def _put_in_place(unfinished: Path, folder: Path) -> None:
-    files = sorted(unfinished.iterdir(), key=lambda file: (file.suffix != ".safetensors", file.name))
-    for file in files:
-        sync_to_disk(file)
-    sync_to_disk(unfinished)
-    if not folder.exists():
-        unfinished.rename(folder)
-    else:
-        for file in files:
-            file.replace(folder / file.name)
-        sync_to_disk(folder)
-        return
-    sync_to_disk(folder.parent)
