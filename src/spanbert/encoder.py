@@ -221,11 +221,11 @@ class SpanBertModel(SpanBertPreTrainedModel):
     # The heads of a saved model are not the encoder's; what is missing is still reported.
     _keys_to_ignore_on_load_unexpected = [r"^cls\."]  # noqa: RUF012  # the form that transformers reads
 
-    def __init__(self, config: SpanBertConfig) -> None:
+    def __init__(self, config: SpanBertConfig, add_pooling_layer: bool = True) -> None:
         super().__init__(config)
         self.embeddings = Embeddings(config)
         self.encoder = LayerStack(config)
-        self.pooler = Pooler(config)
+        self.pooler = Pooler(config) if add_pooling_layer else None
         self.post_init()  # type: ignore[no-untyped-call]
 
     def get_input_embeddings(self) -> nn.Embedding:
@@ -283,8 +283,8 @@ class SpanBertModel(SpanBertPreTrainedModel):
             output_hidden_states: also give the states before the first and after every layer.
 
         Returns:
-            `last_hidden_state` [B, T, D], `pooler_output` [B, D], and `hidden_states` when asked for. States of padded
-            positions are zero.
+            `last_hidden_state` [B, T, D], `pooler_output` [B, D] (None without a pooler), and `hidden_states` when asked
+            for. States of padded positions are zero.
         """
         num_windows, max_length = input_ids.shape
         if attention_mask is None:
@@ -306,7 +306,7 @@ class SpanBertModel(SpanBertPreTrainedModel):
 
         return BaseModelOutputWithPooling(
             last_hidden_state=pad(states[-1]),
-            pooler_output=self.pooler(states[-1][layout.starts]),
+            pooler_output=None if self.pooler is None else self.pooler(states[-1][layout.starts]),
             hidden_states=tuple(pad(state) for state in states) if output_hidden_states else None,
         )
 

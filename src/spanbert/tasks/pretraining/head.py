@@ -142,6 +142,7 @@ class SpanBertForPreTraining(SpanBertPreTrainedModel):
         settings = HeadSettings.of(config)
         self.bert = SpanBertModel(config)
         self.cls = PretrainingHeads(config, settings)
+        assert self.bert.pooler is not None  # it was asked for
         self.bert.pooler.requires_grad_(settings.nsp)
         self.post_init()  # type: ignore[no-untyped-call]
 
@@ -195,7 +196,7 @@ class SpanBertForPreTraining(SpanBertPreTrainedModel):
             losses["sbo"] = _summed_loss(logits, sbo.labels)
             if not self.training:
                 figures["sbo_correct"] = (logits.argmax(-1) == sbo.labels).sum()
-        if self.cls.seq_relationship is not None and batch.next_sentence is not None:
+        if self.cls.seq_relationship is not None and batch.next_sentence is not None and self.bert.pooler is not None:
             pooled = self.bert.pooler(hidden.index_select(0, batch.layout.starts))  # [B, D]
             logits = self.cls.seq_relationship(pooled)  # [B, 2]
             losses["nsp"] = _summed_loss(logits, batch.next_sentence)

@@ -1,0 +1,131 @@
+"""Data files of tasks: lines and JSON objects with their line numbers, from any file, compressed or not."""
+
+from __future__ import annotations
+
+import codecs
+import itertools
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from spanbert.errors import ConfigurationError, InputError
+from spanbert.input_files import STDIN, Compression, InputFile, read_chunks
+from spanbert.read_summary import FileSummary
+from spanbert.task import Problem
+from spanbert.text_files import decode_chunks, split_lines
+
+_COMPRESSIONS: Mapping[str, Compression] = {".gz": "gz", ".zst": "zst"}
+
+
+@dataclass(frozen=True, slots=True)
+class JsonRecord:
+    """A JSON object of a JSON-lines file."""
+
+    line: int
+    value: dict[str, Any]
+
+
+def source_name(path: str | Path) -> str:
+    """How messages call a file: its path, or `<stdin>` for "-"."""
+    return STDIN if str(path) == "-" else str(path)
+
+
+def name_without_compression(path: str | Path) -> str:
+    """The file's name in lower case without .gz or .zst, for telling its format."""
+    name = Path(path).name.lower()
+    for ending in _COMPRESSIONS:
+        name = name.removesuffix(ending)
+    return name
+
+
+def read_lines(path: str | Path, *, encoding: str = "utf-8") -> Iterator[tuple[int, str]]:
+    r"""The lines of a file with their numbers from 1, without line ends ("\n", "\r\n" or "\r") and byte order mark.
+
+    They come as they arrive: a pipe can be read while it is written.
+
+    Args:
+        path: a file, also .gz or .zst, or "-" for standard input.
+        encoding: a name that Python knows.
+
+    Raises:
+        InputError: the file is not there, cannot be read, or a byte is not of this encoding (line and offset are told).
+        ConfigurationError: there is no such encoding.
+    """
+    return enumerate(itertools.chain.from_iterable(split_lines(_decoded(path, encoding))), 1)
+
+
+def read_text(path: str | Path, *, encoding: str = "utf-8") -> str:
+    r"""The whole text of a file, line ends as they are in it, without byte order mark; raises as `read_lines` does."""
+    return "".join(_decoded(path, encoding))
+
+
+def read_json(path: str | Path) -> Any:
+    """The one JSON value of a file.
+
+    Raises:
+        InputError: as `read_lines`, or it is not JSON (line and column are told).
+    """
+    text = read_text(path)
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise InputError(
+            f"not JSON: {error.msg} (column {error.colno})", source=source_name(path), line=error.lineno
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"not JSON: {error}", source=source_name(path)) from error
+
+
+def read_json_lines(path: str | Path) -> Iterator[JsonRecord | Problem]:
+    """The objects of a JSON-lines file; blank lines are passed over, a line that is no object is a `Problem`."""
+    return parse_json_lines(read_lines(path))
+
+
+def parse_json_lines(lines: Iterable[tuple[int, str]]) -> Iterator[JsonRecord | Problem]:
+    """The objects of numbered lines; blank lines are passed over, a line that is no object is a `Problem`."""
+    for line, content in lines:
+        if not content or content.isspace():
+            continue
+        try:
+            value = json.loads(content)
+        except json.JSONDecodeError as error:
+            yield Problem(line, "not JSON", f"{error.msg} at column {error.colno}; each line must be a JSON object")
+        except (ValueError, RecursionError) as error:  # numbers of many thousand digits, very deep nesting
+            yield Problem(line, "not JSON", str(error))
+        else:
+            if isinstance(value, dict):
+                yield JsonRecord(line, value)
+            else:
+                yield Problem(line, "not an object", f"a JSON object is needed, not {type(value).__name__}")
+
+
+def _decoded(path: str | Path, encoding: str) -> Iterator[str]:
+    name = source_name(path)
+    counts = FileSummary(source=name)
+    place = None if name == STDIN else Path(path)
+    if place is not None and place.is_dir():
+        raise InputError("is a folder; name a file", source=name)
+    file = InputFile(path=place, name=name, format=None, compression=_compression(path))
+    chunks = read_chunks(file, counts)
+    try:
+        codec = codecs.lookup(encoding).name
+    except LookupError as error:
+        raise ConfigurationError(f"--encoding {encoding}: there is no such encoding") from error
+    if codec in {"utf-8", "utf-8-sig"}:
+        yield from decode_chunks(chunks, counts)
+        return
+    try:
+        held = ""  # a "\r" that the next chunk's "\n" may belong to
+        for text in codecs.iterdecode(chunks, codec):
+            text = held + text
+            held = "\r" if text.endswith("\r") else ""
+            yield text.removesuffix(held)
+        yield held
+    except UnicodeError as error:
+        raise InputError(f"is not {encoding}: {error}", source=name) from error
+
+
+def _compression(path: str | Path) -> Compression | None:
+    return _COMPRESSIONS.get(Path(path).suffix.lower())

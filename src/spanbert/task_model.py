@@ -1,0 +1,55 @@
+"""What the models of all tasks share: the encoder, and the way from a batch to a loss or to scores."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+
+from torch import Tensor
+
+from spanbert.batching import TaskBatch
+from spanbert.encoder import SpanBertConfig, SpanBertModel, SpanBertPreTrainedModel
+from spanbert.training.contract import StepOutput
+
+
+class TaskModel(SpanBertPreTrainedModel):
+    """An encoder under a head.
+
+    A task's model adds its layers in `__init__` (named as in `transformers`, where that has the class), calls
+    `self.post_init()` at its end, and has `score` and `loss`. `config.spanbert["settings"]` holds the task's settings.
+
+    Attributes:
+        uses_pooler: whether the head takes BERT's pooled [CLS] state; without it the model has no pooler.
+        transformers_class: the class that opens the saved folder with the same scores; "BertModel" where there is none.
+    """
+
+    uses_pooler = False
+    transformers_class = "BertModel"
+
+    def __init__(self, config: SpanBertConfig) -> None:
+        super().__init__(config)
+        self.bert = SpanBertModel(config, add_pooling_layer=self.uses_pooler)
+
+    def encode(self, batch: TaskBatch) -> Tensor:
+        """[N, D] states of a batch's pieces."""
+        return self.bert.encode(batch.pieces, batch.layout, batch.segments)
+
+    def reduce(self, states: Tensor, batch: TaskBatch) -> Tensor:
+        """[N, D] states -> what `score` needs of them, [n, D].
+
+        In prediction, the windows of a unit that is too long for one pass are encoded in several; their reduced states
+        are joined before `score` sees the whole unit. A head that needs only the first piece of every window gives
+        these, so that memory stays small for any length.
+        """
+        return states
+
+    @abstractmethod
+    def score(self, states: Tensor, batch: TaskBatch) -> dict[str, Tensor]:
+        """Scores from reduced states; every array's first axis is what the task's `score_rows` says of it."""
+
+    @abstractmethod
+    def loss(self, scores: dict[str, Tensor], batch: TaskBatch) -> StepOutput:
+        """Summed losses by name; their targets are counted in `batch.counts` under the same names."""
+
+    def forward(self, batch: TaskBatch) -> StepOutput:
+        """The losses of a batch with targets."""
+        return self.loss(self.score(self.reduce(self.encode(batch), batch), batch), batch)
