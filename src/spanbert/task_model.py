@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 
+import torch
 from torch import Tensor
 
 from spanbert.batching import TaskBatch
@@ -50,6 +51,14 @@ class TaskModel(SpanBertPreTrainedModel):
     def loss(self, scores: dict[str, Tensor], batch: TaskBatch) -> StepOutput:
         """Summed losses by name; their targets are counted in `batch.counts` under the same names."""
 
+    def score_in_fp32(self, states: Tensor, batch: TaskBatch) -> dict[str, Tensor]:
+        """`score`, outside autocast: in bf16 a score of 8 is only known to 0.03. A head whose products are large may
+        turn autocast on again for these."""
+        with torch.autocast(states.device.type, enabled=False):
+            return self.score(states.float(), batch)
+
     def forward(self, batch: TaskBatch) -> StepOutput:
         """The losses of a batch with targets."""
-        return self.loss(self.score(self.reduce(self.encode(batch), batch), batch), batch)
+        scores = self.score_in_fp32(self.reduce(self.encode(batch), batch), batch)
+        with torch.autocast(batch.pieces.device.type, enabled=False):
+            return self.loss(scores, batch)
