@@ -81,8 +81,39 @@ def save_pretraining_model(
         dropped = ("cls.sbo.", "bert.pooler.") if is_masked_lm else ("cls.sbo.",)
         state = {name: value for name, value in state.items() if not name.startswith(dropped)}
     weights = {name: _stored(name, value, half_precision) for name, value in state.items()}
-    config = _config_json(model.config, weights, plain_bert)
-    folder = Path(folder).resolve()
+    write_model_folder(
+        Path(folder),
+        weights,
+        _config_json(model.config, weights, plain_bert),
+        tokenizer,
+        num_positions=model.config.max_position_embeddings,
+        extra_files=extra_files or {},
+    )
+
+
+def write_model_folder(
+    folder: Path,
+    weights: dict[str, Tensor],
+    config: Mapping[str, Any],
+    tokenizer: PieceTokenizer,
+    *,
+    num_positions: int,
+    extra_files: Mapping[str, str],
+) -> None:
+    """Write weights, config.json, the tokenizer's files and others; whole or not at all where the folder is new.
+
+    Args:
+        folder: where to; parents are made.
+        weights: tensors on the CPU, contiguous, none sharing memory.
+        config: what config.json says.
+        tokenizer: the model's.
+        num_positions: the longest input in pieces.
+        extra_files: name -> text.
+
+    Raises:
+        OSError: the disk is full or failing.
+    """
+    folder = folder.resolve()
     folder.parent.mkdir(parents=True, exist_ok=True)
     # Inside a folder that is there: beside it may be another file system, or nobody else's to write to.
     unfinished = folder / ".unfinished" if folder.is_dir() else folder.with_name(f".{folder.name}.unfinished")
@@ -93,8 +124,8 @@ def save_pretraining_model(
         # safetensors keeps the file to its owner; other users of the machine may read a model as they may its config.
         (unfinished / "model.safetensors").chmod(0o666 & ~_umask())
         tokenizer.save(unfinished)
-        _state_longest_input(unfinished / "tokenizer_config.json", model.config.max_position_embeddings)
-        for name, text in {**(extra_files or {}), CONFIG_FILES[0]: json.dumps(config, indent=2) + "\n"}.items():
+        _state_longest_input(unfinished / "tokenizer_config.json", num_positions)
+        for name, text in {**extra_files, CONFIG_FILES[0]: json.dumps(config, indent=2) + "\n"}.items():
             (unfinished / name).write_text(text, encoding="utf-8")
         _put_in_place(unfinished, folder)
     finally:

@@ -9,7 +9,7 @@ from typing import Any, Generic
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from spanbert.batching import TaskBatch, collate, cut_batches
 from spanbert.task import ExampleT, PredictionT, Scored, Task, Window
@@ -56,8 +56,9 @@ class Predictor(Generic[ExampleT, PredictionT]):
         set_threads(threads)
         if self.device.type == "cpu":
             keep_freed_memory()
-        self.model = model.to(self.device)
-        self.model.train(False)
+        self.model = model
+        nn.Module.to(model, self.device)  # PreTrainedModel's own `to` has no types
+        model.train(False)
         self.task = task
         self.tokenizer = tokenizer
         self.batch_pieces = batch_pieces

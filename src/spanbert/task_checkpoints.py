@@ -1,0 +1,187 @@
+"""Models of tasks as folders: made from an encoder, saved with all they need, and loaded again or refused."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import initialization
+
+from spanbert.checkpoint_saving import FORMAT, write_model_folder
+from spanbert.checkpoint_sources import Source, load_tokenizer, open_source
+from spanbert.checkpoints import LoadReport, load_pretraining_model
+from spanbert.encoder import SpanBertConfig
+from spanbert.errors import CheckpointError, ConfigurationError
+from spanbert.task import Task
+from spanbert.task_model import TaskModel
+from spanbert.tasks import find_task
+from spanbert.tokenization import PieceTokenizer
+
+AnyTask = Task[Any, Any]
+
+
+def new_task_model(
+    task: AnyTask, name_or_path: str | Path, *, dropout: float | None = None, seed: int = 0
+) -> tuple[TaskModel, LoadReport]:
+    """A model for a task: the encoder of any BERT-like model under a new head.
+
+    Args:
+        task: what the head is for.
+        name_or_path: a folder or hub name.
+        dropout: replaces the encoder's dropout.
+        seed: of the head's initial values.
+
+    Returns:
+        The model, and what became of the tensors of the source.
+
+    Raises:
+        CheckpointError: there is no such model, or it is not BERT's.
+    """
+    source, report = load_pretraining_model(name_or_path, dropout=dropout, seed=seed)
+    encoder = source.bert
+    fields = json.loads(source.config.to_json_string()) | {"spanbert": _description(task), **task.model_fields()}
+    num_pieces = encoder.config.vocab_size
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = task.model_class()(SpanBertConfig(**fields))
+    state = encoder.state_dict()
+    if model.bert.pooler is None:
+        state = {name: value for name, value in state.items() if not name.startswith("pooler.")}
+    with torch.no_grad(), initialization.no_init_weights():
+        model.bert.load_state_dict(state)
+    assert model.bert.embeddings.word_embeddings.num_embeddings == num_pieces
+    return model, report
+
+
+def save_task_model(
+    model: TaskModel,
+    task: AnyTask,
+    tokenizer: PieceTokenizer,
+    folder: str | Path,
+    *,
+    extra_files: Mapping[str, str] | None = None,
+) -> None:
+    """Write a folder that `load_task_model` opens; transformers opens it too, as `model.transformers_class`.
+
+    Args:
+        model: the trained model.
+        task: with everything it learned; stored in config.json.
+        tokenizer: the model's.
+        folder: where to; it appears whole or not at all.
+        extra_files: name -> text of further files, such as a model card.
+
+    Raises:
+        OSError: the disk is full or failing.
+    """
+    config: dict[str, Any] = json.loads(model.config.to_json_string())
+    config |= task.model_fields()
+    config |= {"architectures": [model.transformers_class], "model_type": "bert", "dtype": "float32"}
+    config["spanbert"] = _description(task)
+    write_model_folder(
+        Path(folder),
+        {name: value.detach().to("cpu", torch.float32).contiguous() for name, value in model.state_dict().items()},
+        config,
+        tokenizer,
+        num_positions=model.config.max_position_embeddings,
+        extra_files=extra_files or {},
+    )
+
+
+def load_task_model(folder: str | Path) -> tuple[TaskModel, AnyTask, PieceTokenizer]:
+    """Open what `save_task_model` wrote, from a folder or the hub.
+
+    Raises:
+        CheckpointError: it is damaged, has no task's head, or was written by a newer version; nothing is made up.
+    """
+    tokenizer = load_tokenizer(folder)
+    with open_source(folder) as source:
+        task = _stored_task(source)
+        fields = {name: value for name, value in source.config.items() if name not in {"architectures", "dtype"}}
+        with torch.device("meta"):
+            model = task.model_class()(SpanBertConfig(**fields))
+        model.to_empty(device="cpu")
+        parameters = model.state_dict()
+        _refuse_other_tensors(source, set(parameters))
+        for name, value in parameters.items():
+            entry = source.tensors[name]
+            if tuple(entry.shape) != tuple(value.shape):
+                raise CheckpointError(
+                    f"{source.name}: the tensor {name} has the shape {list(entry.shape)} and its configuration means "
+                    f"{list(value.shape)}: weights and config.json do not belong together"
+                )
+            value.copy_(entry.read())
+    if tokenizer.vocab_size > model.config.vocab_size:
+        raise CheckpointError(
+            f"{source.name}: its tokenizer has {tokenizer.vocab_size:,} pieces and its model "
+            f"{model.config.vocab_size:,}: they do not belong together"
+        )
+    model.train(False)
+    return model, task, tokenizer
+
+
+def stored_task_name(folder: str | Path) -> str | None:
+    """The task that a model folder on this disk was fine-tuned for; None for other models and for what is no folder."""
+    try:
+        config = json.loads((Path(folder) / "config.json").read_text(encoding="utf-8"))
+        name = config["spanbert"]["task"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return None if name == "pretraining" else str(name)
+
+
+def _description(task: AnyTask) -> dict[str, Any]:
+    return {"format": FORMAT, "task": task.name, "settings": dataclasses.asdict(task.settings)}
+
+
+def _stored_task(source: Source) -> AnyTask:
+    described = source.config.get("spanbert") or {}
+    if described.get("format", FORMAT) > FORMAT:
+        raise CheckpointError(
+            f"{source.name} was written by a newer version of this package (format {described['format']}, this version "
+            f"reads up to {FORMAT}): pip install --upgrade spanbert"
+        )
+    if described.get("task", "pretraining") == "pretraining":
+        raise CheckpointError(
+            f"{source.name} is not fine-tuned for any task, and no head is made up: fine-tune it with "
+            f"`spanbert finetune TASK --model {source.name} ...`"
+        )
+    try:
+        task_class = find_task(described["task"])
+    except ConfigurationError as error:
+        raise CheckpointError(f"{source.name}: {error}") from error
+    return task_class(settings_from_json(task_class.settings_class, described.get("settings", {}), source.name))
+
+
+def settings_from_json(settings_class: type[Any], values: Mapping[str, Any], name: str) -> Any:
+    """Settings out of config.json, where tuples are lists.
+
+    Raises:
+        CheckpointError: a setting is unknown here, or has an impossible value.
+    """
+    known = {field.name for field in dataclasses.fields(settings_class)}
+    if unknown := sorted(set(values) - known):
+        raise CheckpointError(
+            f"{name}: its settings {', '.join(unknown)} are unknown to this version: pip install --upgrade spanbert"
+        )
+    try:
+        return settings_class(**{key: _tuples(value) for key, value in values.items()})
+    except (TypeError, ValueError, ConfigurationError) as error:
+        raise CheckpointError(f"{name}: its settings in config.json are damaged: {error}") from error
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
+
+
+def _refuse_other_tensors(source: Source, expected: set[str]) -> None:
+    missing, surplus = sorted(expected - set(source.tensors)), sorted(set(source.tensors) - expected)
+    if missing or surplus:
+        said = [f"{what} {', '.join(names[:4])}" for what, names in (("lacks", missing), ("has", surplus)) if names]
+        raise CheckpointError(
+            f"{source.name}: its weights do not fit its task: it {' and '.join(said)}: the folder is damaged, or was "
+            "written by another version"
+        )
