@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
 
 import torch
 from torch import Tensor, nn
+
+from spanbert.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
 
 
 class StepOutput(NamedTuple):
@@ -67,6 +72,25 @@ class ValidationData(Protocol):
 Summarise = Callable[[Mapping[str, float], Mapping[str, float]], dict[str, float]]
 """(summed losses and figures, summed counts) -> named metrics."""
 
+Validator = Callable[[nn.Module, "Accelerator"], dict[str, float]]
+"""(the model as `accelerator.prepare` returned it, the accelerator) -> named metrics; called in every process, and
+gives the same in each. `spanbert.training.evaluation.evaluate` is one, once it has its data."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selection:
+    """Which of a run's weights are its best, and when to stop looking for better ones.
+
+    Attributes:
+        validation: name of the validation set that decides.
+        metric: name of one of its metrics; more is better, and what is not a number never wins.
+        patience: training stops after so many validations in a row without a better one; 0 means never.
+    """
+
+    validation: str
+    metric: str
+    patience: int = 0
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingPlan:
@@ -74,18 +98,28 @@ class TrainingPlan:
 
     Attributes:
         data: the training data.
-        validation: named validation sets.
-        summarise: turns sums over a validation set into metrics.
+        validation: by name, what measures the model on a validation set.
+        selection: how the best weights are chosen; None keeps the last ones only.
         hot_modules: the modules that `--compile` compiles.
         denominator_offsets: by loss name, a number added to the targets of a step before dividing.
         fingerprint: everything that shapes the course of the run; a run with another one cannot be resumed.
         environment: what else may change the last bits of a result; a run with another one is resumed with a warning.
+
+    Raises:
+        ConfigurationError: the validation set that decides is not there.
     """
 
     data: TrainingData
-    validation: Mapping[str, ValidationData]
-    summarise: Summarise
+    validation: Mapping[str, Validator]
+    selection: Selection | None = None
     hot_modules: Sequence[nn.Module] = ()
     denominator_offsets: Mapping[str, float] = field(default_factory=dict)
     fingerprint: Mapping[str, Any] = field(default_factory=dict)
     environment: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.selection is not None and self.selection.validation not in self.validation:
+            raise ConfigurationError(
+                f"there is no validation set {self.selection.validation!r} to choose the best weights by, only: "
+                f"{', '.join(self.validation) or 'none'}"
+            )

@@ -1,4 +1,4 @@
-"""Metrics of a model on a validation set."""
+"""Metrics that follow from sums over a validation set."""
 
 from __future__ import annotations
 
@@ -14,14 +14,16 @@ from spanbert.training.contract import StepOutput, Summarise, ValidationData
 
 
 def evaluate(
-    model: nn.Module, data: ValidationData, accelerator: Accelerator, summarise: Summarise
+    model: nn.Module, accelerator: Accelerator, *, data: ValidationData, summarise: Summarise
 ) -> dict[str, float]:
     """Metrics of `model` on a validation set, the same over any number of processes.
 
+    With `functools.partial(evaluate, data=..., summarise=...)` it is a `Validator`.
+
     Args:
         model: as returned by `accelerator.prepare`.
-        data: the batches.
         accelerator: device and processes.
+        data: the batches.
         summarise: turns the sums into metrics.
     """
     sums: dict[str, float] = defaultdict(float)

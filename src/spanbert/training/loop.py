@@ -35,7 +35,6 @@ from spanbert.training.checkpointing import CheckpointFolder, read_checkpoint, r
 from spanbert.training.config import TrainingConfig
 from spanbert.training.contract import Batch, StepOutput, TrainingPlan
 from spanbert.training.devices import compile_in_place, deterministic
-from spanbert.training.evaluation import evaluate
 from spanbert.training.meter import Meter
 from spanbert.training.progress import Reporter, format_figures, warn
 from spanbert.training.record import History, read_history
@@ -221,8 +220,8 @@ class Trainer:
         )
 
     def _validate(self) -> None:
-        for name, data in self.plan.validation.items():
-            metrics = evaluate(self.model, data, self.accelerator, self.plan.summarise)
+        for name, validator in self.plan.validation.items():
+            metrics = validator(self.model, self.accelerator)
             self.history.add(self.step, name, metrics)
             self.accelerator.log({f"{name}/{key}": value for key, value in metrics.items()}, step=self.step)
             if self.accelerator.is_main_process:

@@ -114,4 +114,5 @@ def evaluate_pretraining(config: EvaluateConfig) -> dict[str, float]:
     )
     accelerator = new_accelerator(device, precision)
     data = PretrainingValidation(masked, config.max_blocks or len(stream))
-    return evaluate(accelerator.prepare_model(model, evaluation_mode=True), data, accelerator, pretraining_metrics)
+    prepared = accelerator.prepare_model(model, evaluation_mode=True)
+    return evaluate(prepared, accelerator, data=data, summarise=pretraining_metrics)

@@ -8,6 +8,7 @@ import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,7 @@ from spanbert.tasks.pretraining.metrics import pretraining_metrics
 from spanbert.tasks.pretraining.model_card import write_model_card
 from spanbert.training.contract import TrainingPlan
 from spanbert.training.devices import describe_machine, make_accelerator, processor_name
+from spanbert.training.evaluation import evaluate
 from spanbert.training.loop import Trainer, num_steps
 from spanbert.training.progress import make_reporter, warn
 from spanbert.training.record import command_line, now, plot_history, read_history, versions, write_json
@@ -60,6 +62,16 @@ _LOCK = ".lock"
 
 
 @dataclasses.dataclass(frozen=True)
+class _Prepared:
+    """What a run is made of."""
+
+    model: SpanBertForPreTraining
+    plan: TrainingPlan
+    corpus: Corpus
+    validation: Mapping[str, PretrainingValidation]
+
+
+@dataclasses.dataclass(frozen=True)
 class PretrainingResult:
     """What a run gave.
 
@@ -78,8 +90,8 @@ def run(config: PretrainConfig) -> int:
     """The verb: 0, or 128 + n after signal n."""
     if config.estimate:
         accelerator = make_accelerator(config)
-        model, plan, _ = _prepare(config, accelerator)
-        estimate = estimate_run(model, plan, config, accelerator)
+        prepared = _prepare(config, accelerator)
+        estimate = estimate_run(prepared.model, prepared.plan, config, accelerator)
         if accelerator.is_main_process:
             print(format_estimate(estimate))
         return 0
@@ -104,19 +116,18 @@ def pretrain(config: PretrainConfig) -> PretrainingResult:
     """
     _check_output(config)
     accelerator = make_accelerator(config)
-    model, plan, corpus = _prepare(config, accelerator)
+    prepared = _prepare(config, accelerator)
     try:
         with _output_of_our_own(config) if accelerator.is_main_process else nullcontext():
-            return _train(config, accelerator, model, plan, corpus)
+            return _train(config, accelerator, prepared)
     except OSError as error:
         raise TrainingError(
             f"{config.output}: cannot be written: {error.strerror or error}; make room and go on with --resume"
         ) from error
 
 
-def _train(
-    config: PretrainConfig, accelerator: Accelerator, model: SpanBertForPreTraining, plan: TrainingPlan, corpus: Corpus
-) -> PretrainingResult:
+def _train(config: PretrainConfig, accelerator: Accelerator, prepared: _Prepared) -> PretrainingResult:
+    model, plan, corpus = prepared.model, prepared.plan, prepared.corpus
     record = _record_of_start(config, corpus, model, accelerator)
     if accelerator.is_main_process and not config.resume:
         write_json(config.output / "run.json", record)
@@ -129,7 +140,7 @@ def _train(
             f"{num_steps(config, plan.data.num_examples):,} steps, {record['machine']['precision']} on "
             f"{record['machine']['device_name']}"
         )
-        for name, data in plan.validation.items():
+        for name, data in prepared.validation.items():
             reporter.say(f"validating on {data.num_examples:,} blocks of {name}{_too_few(data.num_examples)}")
         trainer = Trainer(model, plan, config, accelerator, reporter)
         if config.resume:
@@ -200,7 +211,7 @@ def _output_of_our_own(config: PretrainConfig) -> Iterator[None]:
             path_of_lock.unlink(missing_ok=True)
 
 
-def _prepare(config: PretrainConfig, accelerator: Accelerator) -> tuple[SpanBertForPreTraining, TrainingPlan, Corpus]:
+def _prepare(config: PretrainConfig, accelerator: Accelerator) -> _Prepared:
     corpus = Corpus.open(config.corpus)
     if accelerator.is_main_process:
         corpus.verify()
@@ -223,7 +234,7 @@ def _prepare(config: PretrainConfig, accelerator: Accelerator) -> tuple[SpanBert
     training = masked(corpus, ~held_out)
     if not len(training.stream):
         raise CorpusError(f"{config.corpus}: nothing to train on: lower --held-out or bring more text")
-    validation = {}
+    validation: dict[str, PretrainingValidation] = {}
     others: list[Corpus] = []
     if config.held_out and not held_out.any() and accelerator.is_main_process:
         warn(
@@ -239,15 +250,16 @@ def _prepare(config: PretrainConfig, accelerator: Accelerator) -> tuple[SpanBert
         others.append(other)
     plan = TrainingPlan(
         data=PretrainingData(training, config.batch_size, seed=config.seed),
-        validation=validation,
-        summarise=pretraining_metrics,
+        validation={
+            name: partial(evaluate, data=data, summarise=pretraining_metrics) for name, data in validation.items()
+        },
         hot_modules=tuple(model.bert.encoder.layer),
         # The released model divides the summed boundary loss by the number of targets plus one.
         denominator_offsets={"sbo": 1.0} if config.preset == "as-released" else {},
         fingerprint=_fingerprint(config, corpus, others) | _course_of_arithmetic(accelerator),
         environment=versions() | {"threads": torch.get_num_threads(), "processor": processor_name()},
     )
-    return model, plan, corpus
+    return _Prepared(model, plan, corpus, validation)
 
 
 def _blocks(config: PretrainConfig, corpus: Corpus, documents: Any) -> BlockStream:
