@@ -15,11 +15,12 @@ import tyro
 from spanbert.checkpoint_sources import load_tokenizer
 from spanbert.documents import InputFile, ReadConfig, ReadSummary, expand_inputs, read_documents
 from spanbert.errors import ConfigurationError, InputError
+from spanbert.reading_progress import ReadingProgress
 from spanbert.segmentation import SegmenterName
 from spanbert.tasks.pretraining.corpus import TOKENIZER, Corpus
 from spanbert.tasks.pretraining.corpus_writer import CorpusWriter
 from spanbert.tasks.pretraining.document_encoding import EncodingSettings
-from spanbert.tasks.pretraining.prepare_report import PrepareProgress, summary_figures, summary_table
+from spanbert.tasks.pretraining.prepare_report import summary_figures, summary_table
 from spanbert.tasks.pretraining.text_sample import sample_text
 from spanbert.tasks.pretraining.worker_pool import encode_documents, num_cores
 from spanbert.tokenization import PieceTokenizer
@@ -112,7 +113,7 @@ def _prepare(config: PrepareConfig) -> tuple[Corpus, ReadSummary]:
         writer.start(tokenizer)
         settings = EncodingSettings(writer.folder / TOKENIZER, config.segmenter, config.annotate)
         reading = ReadSummary()
-        with PrepareProgress("encoding", files, reading, quiet=config.quiet) as progress:
+        with ReadingProgress("encoding", files, reading, quiet=config.quiet) as progress:
             documents = progress.follow(read_documents(files, config, reading))
             for encoded in encode_documents(documents, settings, config.workers or num_cores()):
                 writer.append(encoded)
@@ -150,7 +151,7 @@ def _copy_of_stdin(file: InputFile, folder: Path, config: PrepareConfig) -> Inpu
 
 def _learn_vocabulary(files: list[InputFile], config: PrepareConfig) -> tuple[PieceTokenizer, dict[str, Any]]:
     reading = ReadSummary()
-    with PrepareProgress("reading for the vocabulary", files, reading, quiet=config.quiet) as progress:
+    with ReadingProgress("reading for the vocabulary", files, reading, quiet=config.quiet) as progress:
         sample = sample_text(progress.follow(read_documents(files, config, reading)), seed=config.seed)
         progress.say(f"learning a vocabulary from {sum(map(len, sample.texts)):,} characters")
     tokenizer = PieceTokenizer.train(
