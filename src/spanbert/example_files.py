@@ -101,14 +101,26 @@ def parse_json_lines(lines: Iterable[tuple[int, str]]) -> Iterator[JsonRecord | 
                 yield Problem(line, "not an object", f"a JSON object is needed, not {type(value).__name__}")
 
 
+def input_file(path: str | Path) -> InputFile:
+    """A data file by its name, compressed as its ending says, or "-" for standard input; opening it comes later.
+
+    Raises:
+        InputError: it is a folder.
+    """
+    name = source_name(path)
+    if name == STDIN:
+        return InputFile(path=None, name=name, format=None)
+    place = Path(path)
+    if place.is_dir():
+        raise InputError("is a folder; name a file", source=name)
+    num_bytes = place.stat().st_size if place.is_file() else None
+    return InputFile(place, name, None, _COMPRESSIONS.get(place.suffix.lower()), num_bytes)
+
+
 def _decoded(path: str | Path, encoding: str) -> Iterator[str]:
     name = source_name(path)
     counts = FileSummary(source=name)
-    place = None if name == STDIN else Path(path)
-    if place is not None and place.is_dir():
-        raise InputError("is a folder; name a file", source=name)
-    file = InputFile(path=place, name=name, format=None, compression=_compression(path))
-    chunks = read_chunks(file, counts)
+    chunks = read_chunks(input_file(path), counts)
     try:
         codec = codecs.lookup(encoding).name
     except LookupError as error:
@@ -125,7 +137,3 @@ def _decoded(path: str | Path, encoding: str) -> Iterator[str]:
         yield held
     except UnicodeError as error:
         raise InputError(f"is not {encoding}: {error}", source=name) from error
-
-
-def _compression(path: str | Path) -> Compression | None:
-    return _COMPRESSIONS.get(Path(path).suffix.lower())
