@@ -31,6 +31,7 @@ from transformers import get_scheduler
 
 from spanbert.errors import CheckpointError, ConfigurationError, TrainingError
 from spanbert.randomness import block_keys
+from spanbert.training.best import Best, BestWeights, load_weights
 from spanbert.training.checkpointing import CheckpointFolder, read_checkpoint, require_free_space
 from spanbert.training.config import TrainingConfig
 from spanbert.training.contract import Batch, StepOutput, TrainingPlan
@@ -86,6 +87,7 @@ class Trainer:
         self.total_steps = num_steps(config, plan.data.num_examples)
         self.step = 0
         self.checkpoints = CheckpointFolder(config.output / "checkpoints", config.keep_checkpoints)
+        self._best = BestWeights(self.checkpoints.path, plan.selection)
         self.history = History(config.output / "history.jsonl", enabled=accelerator.is_main_process)
         if config.compile:
             compile_in_place(plan.hot_modules, accelerator.device, warn)
@@ -105,8 +107,25 @@ class Trainer:
         self._stop_signal = 0
         self._last_saved = -1
 
+    @property
+    def best(self) -> Best | None:
+        """The best weights so far; None without a selection in the plan, or while its metric has been no number."""
+        return self._best.best
+
+    def load_best(self) -> None:
+        """Put the best weights into the model, where there are any; under FSDP use `load_weights` on the whole model.
+
+        Raises:
+            CheckpointError: they cannot be read.
+        """
+        self.accelerator.wait_for_everyone()
+        if self.best is not None:
+            load_weights(self.accelerator.unwrap_model(self.model), self.best.path)
+
     def run(self) -> int:
-        """Train to the last step, or until a signal asks to stop; from where `restore` has put it, else from the start.
+        """Train to the last step, until validation stops improving, or until a signal asks to stop.
+
+        It begins where `restore` has put it, else at the start.
 
         Returns:
             0, or the number of the signal (SIGTERM, SIGINT) after which the run saved its state and stopped.
@@ -116,6 +135,8 @@ class Trainer:
         """
         validate_every = self.config.validate_every or max(1, self.total_steps // 10)
         save_every = self.config.save_every or max(1, self.total_steps // 10)
+        if self._best.out_of_patience():  # a resumed run that had ended
+            return 0
         with deterministic(self.accelerator.device), self._stopping_on_signals(), self._prefetched() as steps:
             meter = self._meter
             meter.start()
@@ -123,20 +144,26 @@ class Trainer:
             for micro_batches in steps:
                 figures, stop_signal = self._optimiser_step(micro_batches)
                 self.step += 1
+                last = self.step == self.total_steps
                 meter.add(figures)
-                if self.step % self.config.log_every == 0 or self.step == self.total_steps:
+                if self.step % self.config.log_every == 0 or last:
                     self._log(meter.read() | {"learning_rate": self.scheduler.get_last_lr()[0]})
                 else:
                     self.reporter.step(self.step, None)
-                if self.step % validate_every == 0 or self.step == self.total_steps:
+                if self.step % validate_every == 0 or last:
                     with meter.paused():
                         self._validate()
-                if stop_signal and self.step < self.total_steps:
+                if self._best.out_of_patience() and not last:
+                    last = True
+                    self._say(f"stopping early: the last {self._best.num_without} validations were no better")
+                if stop_signal and not last:
                     self._say(f"{signal.Signals(stop_signal).name}: saving, then stopping")
-                if stop_signal or self.step % save_every == 0 or self.step == self.total_steps:
+                if stop_signal or self.step % save_every == 0 or last:
                     with meter.paused():
                         self.save()
-                if stop_signal and self.step < self.total_steps:
+                if last:
+                    return 0
+                if stop_signal:
                     return stop_signal
         return 0
 
@@ -226,6 +253,22 @@ class Trainer:
             self.accelerator.log({f"{name}/{key}": value for key, value in metrics.items()}, step=self.step)
             if self.accelerator.is_main_process:
                 self.reporter.say(f"step {self.step}  {name}: {format_figures(metrics)}")
+            if self.plan.selection is not None and self.plan.selection.validation == name:
+                self._choose(metrics)
+
+    def _choose(self, metrics: Mapping[str, float]) -> None:
+        if not self._best.judge(self.step, metrics):
+            return
+        weights = self.accelerator.get_state_dict(self.model)  # FSDP needs all processes for it
+        if not self.accelerator.is_main_process:
+            return
+        try:
+            self._best.keep(weights)
+        except (OSError, SafetensorError) as error:
+            raise TrainingError(
+                f"{self._best.path}: the best weights, of step {self.step}, cannot be written: {error}; "
+                "make room and go on with --resume"
+            ) from error
 
     def _say(self, message: str) -> None:
         if self.accelerator.is_main_process:
@@ -257,10 +300,12 @@ class Trainer:
             accelerator.save_state(str(unfinished))
             accelerator.wait_for_everyone()
             if accelerator.is_main_process:
+                self._best.add_to(unfinished)
                 state = {
                     "fingerprint": dict(self.plan.fingerprint),
                     "total_steps": self.total_steps,
                     "meter": self._meter.state(),
+                    "selection": self._best.state(),
                     "environment": dict(self.plan.environment),
                 }
                 self.checkpoints.finish(unfinished, self.step, state)
@@ -299,6 +344,9 @@ class Trainer:
         except (RuntimeError, ValueError, KeyError, SafetensorError) as error:
             raise CheckpointError(f"{checkpoint}: does not fit this model ({error})") from error
         self._meter.restore(state["meter"])
+        self._best.restore(state["selection"])
+        if accelerator.is_main_process:
+            self._best.take_from(checkpoint)
         self._last_saved = self.step
         self.history.truncate(self.step)
         self._say(f"resuming from {checkpoint.name}")
