@@ -14,7 +14,7 @@ import tyro
 import spanbert
 from spanbert.cli import VERBS, main
 from spanbert.errors import ConfigurationError
-from spanbert.options import parse_options
+from spanbert.options import build_options, parse_options
 
 
 def test_help_lists_every_verb(capsys: pytest.CaptureFixture[str]) -> None:
@@ -143,6 +143,24 @@ def test_a_missing_configuration_file_is_refused() -> None:
         parse_options(Options, ["--config", "none.toml"], program="x")
     with pytest.raises(ConfigurationError, match="needs the name"):
         parse_options(Options, ["--config"], program="x")
+
+
+def test_keyword_arguments_give_values_by_the_same_names() -> None:
+    assert build_options(
+        Options, {"source": "a", "output": Path("b"), "betas": [0.5, 0.6], "from": "z"}, what="do()"
+    ) == Options(source=Path("a"), output=Path("b"), betas=(0.5, 0.6), init_from="z")
+    with pytest.raises(ConfigurationError, match=r"do\(\): unknown option 'ouput': did you mean 'output'"):
+        build_options(Options, {"source": "a", "ouput": "b"}, what="do()")
+    with pytest.raises(ConfigurationError, match=r"do\(\): output is missing"):
+        build_options(Options, {"source": "a"}, what="do()")
+
+
+def test_defaults_other_than_the_class_s(tmp_path: Path) -> None:
+    file = tmp_path / "run.toml"
+    file.write_text("loud = true\nrate = 5")
+    words = ["a", "--output", "b", "--config", str(file)]
+    options = parse_options(Options, words, program="x", defaults={"rate": 4.0, "betas": (0.1, 0.2)})
+    assert (options.rate, options.betas, options.loud) == (5.0, (0.1, 0.2), True)
 
 
 def test_help_joins_the_lines_of_a_docstring(capsys: pytest.CaptureFixture[str]) -> None:

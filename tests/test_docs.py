@@ -29,6 +29,8 @@ import pytest
 
 from spanbert import cli
 from spanbert.options import parse_options
+from spanbert.task_options import compose_options
+from spanbert.tasks import TASKS, find_task
 
 ROOT = Path(__file__).parents[1]
 MEASUREMENTS = {"results.md", "benchmarks.md", "performance.md"}  # what they measured takes hours
@@ -178,16 +180,35 @@ def test_commands_stand_where_they_are_run(page: Path) -> None:
 
 
 @cache
+def option_classes(verb: str) -> tuple[type, ...]:
+    """The options of a verb: one class, or one for each task and that of models that are for no task."""
+    entry = cli.VERBS[verb]
+    own = imported(entry.options)
+    if entry.joins is None:
+        return (own,)
+    part = "settings" if entry.joins == "settings" else "data"
+    composed = [compose_options(own, find_task(name), part) for name in TASKS]
+    return (*composed, *([imported(entry.pretrained[0])] if entry.pretrained else []))
+
+
+def imported(place: str) -> type:
+    module, _, name = place.partition(":")
+    found: type = getattr(import_module(module), name)
+    return found
+
+
+@cache
 def flags_of(verb: str) -> frozenset[str]:
-    """The flags of a verb, from its own help."""
-    options = cli.VERBS[verb].options
-    module, _, name = options.partition(":")
-    shown = StringIO()
-    with redirect_stdout(shown), pytest.raises(SystemExit):
-        parse_options(getattr(import_module(module), name), ["--help"], program="spanbert")
-    # An option's row is indented least, with or without a frame; its description stands two spaces to the right.
-    rows = re.findall(r"^(?:│ |  )(-.*?)(?:  |│|$)", shown.getvalue(), flags=re.MULTILINE)
-    return frozenset(flag for row in rows for flag in re.findall(r"--[a-z][a-z-]*", row)) | {"--config"}
+    """The flags of a verb, from its own help; those of all tasks where it has several."""
+    flags = {"--config"}
+    for options in option_classes(verb):
+        shown = StringIO()
+        with redirect_stdout(shown), pytest.raises(SystemExit):
+            parse_options(options, ["--help"], program="spanbert")
+        # An option's row is indented least, with or without a frame; its description stands two spaces to the right.
+        rows = re.findall(r"^(?:│ |  )(-.*?)(?:  |│|$)", shown.getvalue(), flags=re.MULTILINE)
+        flags |= {flag for row in rows for flag in re.findall(r"--[a-z][a-z-]*", row)}
+    return frozenset(flags)
 
 
 def mentioned_flags(page: Path) -> Iterator[tuple[str, str]]:
@@ -227,13 +248,14 @@ def test_every_option_is_in_the_documentation_of_some_page() -> None:
     obvious = {"json", "quiet", "threads", "seed", "device", "epoch", "adam_betas", "adam_epsilon", "max_grad_norm"}
     obvious |= {"weight_decay", "log_every", "stdin_format", "heading", "min_frequency"}
     mentioned = {flag for page in DOCUMENTS for flag, _ in mentioned_flags(page)}
-    for verb in cli.VERBS.values():
-        module, _, name = verb.options.partition(":")
-        for field in fields(getattr(import_module(module), name)):
-            flag = "--from" if field.name == "init_from" else "--" + field.name.replace("_", "-")
-            is_positional = flag not in flags_of(next(v for v in cli.VERBS if cli.VERBS[v] is verb))
-            if field.name not in obvious and not is_positional:
-                assert flag in mentioned or flag.replace("--", "--no-", 1) in mentioned, f"{name}.{field.name}"
+    for verb in cli.VERBS:
+        for options in option_classes(verb):
+            for field in fields(options):
+                flag = "--from" if field.name == "init_from" else "--" + field.name.replace("_", "-")
+                is_flag = flag in flags_of(verb)  # neither a positional argument nor learned
+                if field.name not in obvious and is_flag:
+                    spellings = {flag, flag.replace("--", "--no-", 1)}
+                    assert spellings & mentioned, f"{options.__name__}.{field.name}"
 
 
 # Links, files and the tree

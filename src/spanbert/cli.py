@@ -12,9 +12,9 @@ import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
 from importlib.metadata import version
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
-from spanbert.errors import SpanBertError
+from spanbert.errors import CheckpointError, SpanBertError
 
 
 class Verb(NamedTuple):
@@ -23,6 +23,12 @@ class Verb(NamedTuple):
     options: str
     code: str
     summary: str
+    joins: Literal["settings", "data", "model"] | None = None
+    """What of a task joins the verb's own options: of the task named by the first word all settings or only the data
+    options, or the data options of the task that the model is fine-tuned for. Then the code takes (config, task,
+    options) instead of (config)."""
+    pretrained: tuple[str, str] | None = None
+    """Options and code for a model that is fine-tuned for no task, of a verb that joins by the model."""
 
 
 _PRETRAINING = "spanbert.tasks.pretraining"
@@ -109,12 +115,40 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(name: str, words: Sequence[str]) -> int:
+    verb, program = VERBS[name], f"spanbert {name}"
+    if verb.joins is None:
+        return _run_alone(verb.options, verb.code, words, program)
+    from spanbert.task_options import PRETRAINING, model_of, parse_model_command, parse_task_command, task_of_model
+
+    options = _import(verb.options)
+    if verb.joins != "model":
+        command = parse_task_command(options, verb.joins, words, program=program)
+    elif (model := model_of(words)) is None:
+        return _run_alone(verb.options, verb.code, words, program, notes=_how_to_see_all(name))
+    elif (task := task_of_model(model)) != PRETRAINING:
+        command = parse_model_command(options, model, task, words, program=program)
+    elif verb.pretrained is not None:
+        return _run_alone(*verb.pretrained, words, program)
+    else:
+        raise CheckpointError(
+            f"{model} is not fine-tuned for a task and has nothing to answer yet; see `spanbert finetune --help`"
+        )
+    status: int = _import(verb.code)(command.config, command.task, command.options)
+    return status
+
+
+def _run_alone(options: str, code: str, words: Sequence[str], program: str, *, notes: str = "") -> int:
     from spanbert.options import parse_options
 
-    verb = VERBS[name]
-    config: object = parse_options(_import(verb.options), words, program=f"spanbert {name}")
-    status: int = _import(verb.code)(config)
+    config: object = parse_options(_import(options), words, program=program, notes=notes)
+    status: int = _import(code)(config)
     return status
+
+
+def _how_to_see_all(name: str) -> str:
+    """What `--help` adds where a verb joins the options of a model's task, and no model is named."""
+    text = f"`spanbert {name} MODEL --help` also shows how the model's task reads files"
+    return text + (", or what a model that is only pre-trained takes." if VERBS[name].pretrained else ".")
 
 
 def _import(place: str) -> Any:

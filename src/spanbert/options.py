@@ -6,7 +6,7 @@ import difflib
 import inspect
 import io
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import MISSING, fields
 from pathlib import Path
@@ -22,7 +22,14 @@ ConfigT = TypeVar("ConfigT")
 CONFIG_FLAG = "--config"
 
 
-def parse_options(config_class: type[ConfigT], arguments: Sequence[str], *, program: str) -> ConfigT:
+def parse_options(
+    config_class: type[ConfigT],
+    arguments: Sequence[str],
+    *,
+    program: str,
+    defaults: Mapping[str, Any] | None = None,
+    notes: str = "",
+) -> ConfigT:
     """Build a verb's configuration from its command line.
 
     `--config FILE.toml`, anywhere among the arguments, gives values under the same names as the flags (with `_`); flags
@@ -32,16 +39,20 @@ def parse_options(config_class: type[ConfigT], arguments: Sequence[str], *, prog
         config_class: a keyword-only dataclass whose attribute docstrings are the help.
         arguments: the words after the verb.
         program: how the usage line begins.
+        defaults: by field, defaults other than the class's own; `--help` shows these.
+        notes: more for the description in `--help`.
 
     Raises:
         ConfigurationError: the file is not TOML, or has a key that is no option of this verb.
         SystemExit: after `--help`, or with status 2 after printing what is wrong with the command line.
     """
-    rest, file = _take_config_flag(list(arguments))
+    rest, file = take_config_flag(list(arguments))
     description = inspect.cleandoc(config_class.__doc__ or "")
     default: Any = tyro.MISSING_NONPROP
-    if file is not None:
-        default = _unchecked(config_class, read_config_file(config_class, file))
+    if file is not None or defaults:
+        values = {} if file is None else read_config_file(config_class, file)
+        default = _unchecked(config_class, {**(defaults or {}), **values})
+    description += f"\n\n{notes}" if notes else ""
     description += f"\n\n{CONFIG_FLAG} FILE.toml reads options from a file."
     with _joined_docstring_lines():
         parsed: ConfigT = tyro.cli(config_class, args=rest, prog=program, default=default, description=description)
@@ -79,29 +90,78 @@ def read_config_file(config_class: type[Any], path: Path) -> dict[str, Any]:
         ConfigurationError: the file cannot be read, is not TOML, or has an unknown key (the nearest right one is
             named).
     """
+    names = _names_of(config_class)
+    hints = get_type_hints(config_class)
+    parsed = {}
+    for key, value in read_toml(path).items():
+        name = _known(key, names, str(path))
+        parsed[name] = _parse_value(hints[name], value, f"{path}: {key} = {value!r}")
+    return parsed
+
+
+def build_options(config_class: type[ConfigT], values: Mapping[str, Any], *, what: str) -> ConfigT:
+    """A verb's configuration from Python's keyword arguments: paths may be given as text, tuples as lists.
+
+    Args:
+        config_class: a keyword-only dataclass.
+        values: by name.
+        what: how messages begin: the call.
+
+    Raises:
+        ConfigurationError: a name is unknown (the nearest right one is told), a value that is needed is not there, or
+            one is out of range.
+    """
+    names = _names_of(config_class)
+    hints = get_type_hints(config_class)
+    given: dict[str, Any] = {}
+    for key, value in values.items():
+        name = _known(key, names, what)
+        if isinstance(value, str) and hints[name] in (Path, Path | None):
+            value = Path(value)
+        given[name] = tuple(value) if isinstance(value, list) else value
+    for field in fields(config_class):  # type: ignore[arg-type]  # a verb's configuration is a dataclass
+        if field.name not in given and field.default is MISSING and field.default_factory is MISSING:
+            raise ConfigurationError(f"{what}: {field.name} is missing")
+    return config_class(**given)
+
+
+def _names_of(config_class: type[Any]) -> dict[str, str]:
+    """The names an option goes by -> its field: the field's own and the flag's (`from` is no name in Python)."""
+    hints = get_type_hints(config_class, include_extras=True)
+    names: dict[str, str] = {}
+    for field in fields(config_class):
+        notes = getattr(hints[field.name], "__metadata__", ())
+        if tyro.conf.Suppress in notes:
+            continue  # learned, not given
+        names[field.name] = field.name
+        for note in notes:
+            if isinstance(flag := getattr(note, "name", None), str):
+                names[flag] = field.name
+    return names
+
+
+def _known(key: str, names: Mapping[str, str], what: str) -> str:
+    """The field of a name."""
+    name = key.replace("-", "_")
+    if name not in names:
+        nearest = difflib.get_close_matches(name, names, n=1)
+        hint = f": did you mean {nearest[0]!r}?" if nearest else f"; the options are {', '.join(sorted(names))}"
+        raise ConfigurationError(f"{what}: unknown option {key!r}{hint}")
+    return names[name]
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The values of a TOML file, whatever they are.
+
+    Raises:
+        ConfigurationError: the file cannot be read, or is not TOML.
+    """
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigurationError(f"{path}: cannot be read: {error.strerror}") from error
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigurationError(f"{path}: not a TOML file: {error}") from error
-    hints = get_type_hints(config_class, include_extras=True)
-    # By the field's name, or by the flag's where it has another (`from` is no name in Python).
-    known = {field.name: field.name for field in fields(config_class)}
-    for field in fields(config_class):
-        for note in getattr(hints[field.name], "__metadata__", ()):
-            if isinstance(flag := getattr(note, "name", None), str):
-                known[flag] = field.name
-    parsed = {}
-    for key, value in values.items():
-        name = key.replace("-", "_")
-        if name not in known:
-            nearest = difflib.get_close_matches(name, known, n=1)
-            hint = f": did you mean {nearest[0]!r}?" if nearest else f"; the options are {', '.join(sorted(known))}"
-            raise ConfigurationError(f"{path}: unknown option {key!r}{hint}")
-        name = known[name]
-        parsed[name] = _parse_value(get_type_hints(config_class)[name], value, f"{path}: {key} = {value!r}")
-    return parsed
 
 
 def _parse_value(hint: Any, value: Any, what: str) -> Any:
@@ -121,12 +181,17 @@ def _unchecked(config_class: type[ConfigT], values: dict[str, Any]) -> ConfigT:
     """
     config = object.__new__(config_class)
     for field in fields(config_class):  # type: ignore[arg-type]  # a verb's configuration is a dataclass
-        default = tyro.MISSING if field.default is MISSING else field.default
-        object.__setattr__(config, field.name, values.get(field.name, default))
+        if field.name in values:
+            value = values[field.name]
+        elif field.default_factory is not MISSING:
+            value = field.default_factory()
+        else:
+            value = tyro.MISSING if field.default is MISSING else field.default
+        object.__setattr__(config, field.name, value)
     return config
 
 
-def _take_config_flag(arguments: list[str]) -> tuple[list[str], Path | None]:
+def take_config_flag(arguments: list[str]) -> tuple[list[str], Path | None]:
     """Split `--config FILE` or `--config=FILE` off a command line."""
     for number, word in enumerate(arguments):
         if word == CONFIG_FLAG:
