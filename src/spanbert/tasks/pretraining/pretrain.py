@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-import shutil
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Mapping
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,9 +15,8 @@ from accelerate import Accelerator
 from accelerate.utils import DistributedType
 
 from spanbert.checkpoints import extend_vocabulary, load_pretraining_model, load_tokenizer, save_pretraining_model
-from spanbert.durable_files import lock_file
 from spanbert.encoder import count_parameters
-from spanbert.errors import CheckpointError, ConfigurationError, CorpusError, TrainingError
+from spanbert.errors import ConfigurationError, CorpusError, TrainingError
 from spanbert.tasks.pretraining.config import PretrainConfig
 from spanbert.tasks.pretraining.corpus import Corpus
 from spanbert.tasks.pretraining.data import (
@@ -36,11 +33,19 @@ from spanbert.tasks.pretraining.head import HeadSettings, SpanBertForPreTraining
 from spanbert.tasks.pretraining.metrics import pretraining_metrics
 from spanbert.tasks.pretraining.model_card import write_model_card
 from spanbert.training.contract import TrainingPlan
-from spanbert.training.devices import describe_machine, make_accelerator, processor_name
+from spanbert.training.devices import make_accelerator, processor_name
 from spanbert.training.evaluation import evaluate
 from spanbert.training.loop import Trainer, num_steps
-from spanbert.training.progress import make_reporter, warn
-from spanbert.training.record import command_line, now, plot_history, read_history, versions, write_json
+from spanbert.training.progress import warn
+from spanbert.training.record import now, plot_history, read_history, versions, write_json
+from spanbert.training.run import (
+    check_output,
+    course_of_run,
+    last_metrics,
+    output_of_our_own,
+    starting_record,
+    train_recorded,
+)
 
 HELD_OUT = "held-out"
 """Name of the validation set that is made of the corpus's own held-out documents."""
@@ -51,14 +56,6 @@ CURVES = (
     ("learning_rate",),
 )
 """The panels of the picture of the curves."""
-
-# What may differ between a run and its resumption: these do not touch its course.
-_FREE_TO_CHANGE = frozenset(
-    {"output", "resume", "overwrite", "quiet", "estimate", "tracker", "keep_checkpoints", "save_every"}
-)
-
-
-_LOCK = ".lock"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,11 +111,12 @@ def pretrain(config: PretrainConfig) -> PretrainingResult:
     Example:
         >>> pretrain(PretrainConfig(corpus=Path("corpus"), output=Path("model"), steps=1000)).metrics["held-out"]
     """
-    _check_output(config)
+    sources = [config.corpus, *config.validation, *([Path(config.init_from)] if config.init_from else [])]
+    check_output(config, sources)
     accelerator = make_accelerator(config)
     prepared = _prepare(config, accelerator)
     try:
-        with _output_of_our_own(config) if accelerator.is_main_process else nullcontext():
+        with output_of_our_own(config) if accelerator.is_main_process else nullcontext():
             return _train(config, accelerator, prepared)
     except OSError as error:
         raise TrainingError(
@@ -128,37 +126,19 @@ def pretrain(config: PretrainConfig) -> PretrainingResult:
 
 def _train(config: PretrainConfig, accelerator: Accelerator, prepared: _Prepared) -> PretrainingResult:
     model, plan, corpus = prepared.model, prepared.plan, prepared.corpus
-    record = _record_of_start(config, corpus, model, accelerator)
-    if accelerator.is_main_process and not config.resume:
-        write_json(config.output / "run.json", record)
-    accelerator.wait_for_everyone()
-    accelerator.init_trackers("spanbert", config=_for_trackers(plan.fingerprint))
-    quiet = config.quiet or not accelerator.is_main_process
-    with make_reporter(num_steps(config, plan.data.num_examples), quiet=quiet) as reporter:
-        reporter.say(
-            f"{count_parameters(model.parameters()):,} parameters, {plan.data.num_examples:,} blocks an epoch, "
-            f"{num_steps(config, plan.data.num_examples):,} steps, {record['machine']['precision']} on "
-            f"{record['machine']['device_name']}"
-        )
-        for name, data in prepared.validation.items():
-            reporter.say(f"validating on {data.num_examples:,} blocks of {name}{_too_few(data.num_examples)}")
-        trainer = Trainer(model, plan, config, accelerator, reporter)
-        if config.resume:
-            trainer.restore()
-        if accelerator.is_main_process:
-            write_json(config.output / "run.json", record)
-        try:
-            stopped_by = trainer.run()
-        except Exception as error:
-            if accelerator.is_main_process:
-                write_json(
-                    config.output / "run.json", record | {"status": "failed", "error": str(error), "ended": now()}
-                )
-            raise
+    record = starting_record(config, accelerator, model, verb="pretrain", data={"corpus": corpus.describe()})
+    about = [
+        f"{count_parameters(model.parameters()):,} parameters, {plan.data.num_examples:,} blocks an epoch, "
+        f"{num_steps(config, plan.data.num_examples):,} steps, {record['machine']['precision']} on "
+        f"{record['machine']['device_name']}"
+    ]
+    for name, data in prepared.validation.items():
+        about.append(f"validating on {data.num_examples:,} blocks of {name}{_too_few(data.num_examples)}")
+    trainer, stopped_by = train_recorded(config, accelerator, model, plan, record, about=about)
     trained = _gathered(model, trainer, accelerator)
     metrics: dict[str, dict[str, float]] = {}
     if accelerator.is_main_process:
-        metrics = _last_metrics(config.output / "history.jsonl")
+        metrics = last_metrics(config.output)
         record |= {"metrics": metrics, "ended": now(), "status": "interrupted" if stopped_by else "finished"}
         _finish(config, trained, corpus, record)
     accelerator.wait_for_everyone()
@@ -168,47 +148,6 @@ def _train(config: PretrainConfig, accelerator: Accelerator, prepared: _Prepared
 
 def _too_few(num_blocks: int) -> str:
     return "" if num_blocks >= 20 else ": too few to tell progress from chance (see --held-out)"
-
-
-def _check_output(config: PretrainConfig) -> None:
-    """Refuse an output folder that is not ours to write to, or that holds what the run reads."""
-    output = config.output
-    for parent in (output, *output.parents):
-        if parent.exists() and not parent.is_dir():
-            raise ConfigurationError(f"{parent}: is a file; --output names a folder")
-    for source in (config.corpus, *config.validation, *([Path(config.init_from)] if config.init_from else [])):
-        if source.exists() and source.resolve().is_relative_to(output.resolve()):
-            raise ConfigurationError(f"{output}: holds {source}, which this run reads: choose another --output")
-    holds_run = (output / "run.json").exists()
-    if output.exists() and any(path.name != _LOCK for path in output.iterdir()) and not holds_run:
-        raise ConfigurationError(f"{output}: is not empty and holds no run of ours: choose another --output")
-    if holds_run and not (config.resume or config.overwrite):
-        raise ConfigurationError(
-            f"{output}: already holds a run: go on with --resume, replace it with --overwrite, or choose another "
-            "--output"
-        )
-
-
-@contextmanager
-def _output_of_our_own(config: PretrainConfig) -> Iterator[None]:
-    """Make the output folder, empty it where that was asked for, and keep other runs out while this one lasts."""
-    config.output.mkdir(parents=True, exist_ok=True)
-    path_of_lock = config.output / _LOCK
-    with path_of_lock.open("a") as lock:
-        if not lock_file(lock):
-            raise ConfigurationError(
-                f"{config.output}: another run is writing to it: wait for it, or choose another --output"
-            )
-        if config.overwrite:
-            for path in config.output.iterdir():
-                if path.is_dir() and not path.is_symlink():
-                    shutil.rmtree(path)
-                elif path != path_of_lock:
-                    path.unlink()
-        try:
-            yield
-        finally:
-            path_of_lock.unlink(missing_ok=True)
 
 
 def _prepare(config: PretrainConfig, accelerator: Accelerator) -> _Prepared:
@@ -256,7 +195,8 @@ def _prepare(config: PretrainConfig, accelerator: Accelerator) -> _Prepared:
         hot_modules=tuple(model.bert.encoder.layer),
         # The released model divides the summed boundary loss by the number of targets plus one.
         denominator_offsets={"sbo": 1.0} if config.preset == "as-released" else {},
-        fingerprint=_fingerprint(config, corpus, others) | _course_of_arithmetic(accelerator),
+        fingerprint=course_of_run(config, accelerator)
+        | {"corpus": corpus.hash, "validation": [other.hash for other in others]},
         environment=versions() | {"threads": torch.get_num_threads(), "processor": processor_name()},
     )
     return _Prepared(model, plan, corpus, validation)
@@ -308,62 +248,6 @@ def _make_model(config: PretrainConfig, corpus: Corpus, *, verbose: bool) -> Spa
     return model
 
 
-def _fingerprint(config: PretrainConfig, corpus: Corpus, others: Sequence[Corpus]) -> dict[str, Any]:
-    """Everything that shapes the course of the run, as JSON values."""
-    shaping = {key: value for key, value in _as_json(config).items() if key not in _FREE_TO_CHANGE}
-    return shaping | {"corpus": corpus.hash, "validation": [other.hash for other in others]}
-
-
-def _course_of_arithmetic(accelerator: Accelerator) -> dict[str, Any]:
-    """What `auto` came out as: another device, precision or number of processes gives another run."""
-    machine = describe_machine(accelerator)
-    return {name: machine[name] for name in ("device", "precision", "processes")}
-
-
-def _for_trackers(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Trackers take numbers, strings and booleans only."""
-    return {name: value if isinstance(value, (int, float, str, bool)) else str(value) for name, value in values.items()}
-
-
-def _as_json(config: PretrainConfig) -> dict[str, Any]:
-    values = dataclasses.asdict(config)
-    return {key: _json_value(value) for key, value in values.items()}
-
-
-def _json_value(value: Any) -> Any:
-    if isinstance(value, Path):
-        return str(value)
-    if isinstance(value, tuple):
-        return [_json_value(item) for item in value]
-    return value
-
-
-def _record_of_start(
-    config: PretrainConfig, corpus: Corpus, model: SpanBertForPreTraining, accelerator: Accelerator
-) -> dict[str, Any]:
-    """The run's record; a run that is resumed keeps its first command and time, and notes when it went on."""
-    path = config.output / "run.json"
-    try:
-        before = json.loads(path.read_text(encoding="utf-8")) if config.resume and path.exists() else {}
-    except ValueError as error:
-        raise CheckpointError(
-            f"{path}: the record of the run is damaged ({error}): start again with --overwrite"
-        ) from error
-    resumed = [*before.get("resumed", []), now()] if before else []
-    return {
-        "verb": "pretrain",
-        "status": "running",
-        "command": before.get("command", command_line()),
-        "started": before.get("started", now()),
-        "resumed": resumed,
-        "versions": versions(),
-        "machine": describe_machine(accelerator),
-        "config": _as_json(config),
-        "parameters": count_parameters(model.parameters()),
-        "corpus": corpus.describe(),
-    }
-
-
 def _gathered(model: SpanBertForPreTraining, trainer: Trainer, accelerator: Accelerator) -> SpanBertForPreTraining:
     """The trained model in one piece; FSDP has it in shards, which all processes bring together."""
     if accelerator.distributed_type != DistributedType.FSDP:
@@ -373,14 +257,6 @@ def _gathered(model: SpanBertForPreTraining, trainer: Trainer, accelerator: Acce
     if accelerator.is_main_process:
         whole.load_state_dict(state)
     return whole
-
-
-def _last_metrics(path: Path) -> dict[str, dict[str, float]]:
-    metrics: dict[str, dict[str, float]] = {}
-    for row in read_history(path) if path.exists() else []:
-        if row["set"] != "training":
-            metrics[row["set"]] = {key: value for key, value in row.items() if key != "set"}
-    return metrics
 
 
 def _finish(config: PretrainConfig, model: SpanBertForPreTraining, corpus: Corpus, record: dict[str, Any]) -> None:

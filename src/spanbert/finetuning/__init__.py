@@ -1,0 +1,1 @@
+"""Fine-tuning: from examples with answers to a model of a task."""

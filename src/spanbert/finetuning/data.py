@@ -1,0 +1,90 @@
+"""Examples as training data: their windows, shuffled and cut into steps as a function of the step's number."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from spanbert import randomness
+from spanbert.batching import TaskBatch, collate, cut_batches
+from spanbert.errors import InputError
+from spanbert.task import Task, Window
+from spanbert.tokenization import PieceTokenizer
+
+
+@dataclass(frozen=True)
+class TrainingWindows:
+    """The units of training data, and what there is to say about them.
+
+    Attributes:
+        units: the windows of each unit.
+        num_examples: examples they come from.
+        num_long: examples that need more than one window.
+    """
+
+    units: Sequence[Sequence[Window]]
+    num_examples: int
+    num_long: int
+
+    @classmethod
+    def of(cls, task: Task[Any, Any], examples: Sequence[Any], tokenizer: PieceTokenizer) -> TrainingWindows:
+        """Cut examples into windows.
+
+        Raises:
+            InputError: an example cannot be shown to the encoder (its id is told), or there is none.
+        """
+        units: list[list[Window]] = []
+        num_long = 0
+        for example in examples:
+            try:
+                windows = task.features(example, tokenizer, training=True)
+            except InputError as error:
+                raise InputError(f"{example.id}: {error}") from error
+            num_long += len(windows) > 1
+            units += [windows] if task.unit == "example" else [[window] for window in windows]
+        if not units:
+            raise InputError("there is nothing to train on")
+        return cls(units, len(examples), num_long)
+
+    @property
+    def num_pieces(self) -> int:
+        """Pieces of all windows."""
+        return sum(len(window.pieces) for unit in self.units for window in unit)
+
+
+class FinetuneData:
+    """The endless stream of units, epoch after epoch in an order of its own, cut into steps of `batch_size` units.
+
+    Args:
+        windows: the units.
+        batch_size: units of a step.
+        micro_batch_pieces: most pieces, padding counted, of a micro-batch.
+        seed: of the order.
+    """
+
+    def __init__(self, windows: TrainingWindows, batch_size: int, micro_batch_pieces: int, *, seed: int) -> None:
+        self.windows = windows
+        self.batch_size = batch_size
+        self.micro_batch_pieces = micro_batch_pieces
+        self._order = lru_cache(maxsize=2)(
+            lambda epoch: randomness.permutation(
+                len(windows.units), seed=seed, epoch=epoch, purpose="order of examples"
+            )
+        )
+
+    @property
+    def num_examples(self) -> int:
+        """Units in an epoch."""
+        return len(self.windows.units)
+
+    def micro_batches(self, step: int, rank: int, num_ranks: int) -> list[TaskBatch]:
+        """The batches of one process for a step; together the processes see every unit of the step once."""
+        places = np.arange(step * self.batch_size + rank, (step + 1) * self.batch_size, num_ranks)
+        epochs, places = np.divmod(places, self.num_examples)
+        chosen = [self._order(int(epoch))[place] for epoch, place in zip(epochs, places, strict=True)]
+        units = [self.windows.units[number] for number in chosen]
+        return [collate([units[number] for number in batch]) for batch in cut_batches(units, self.micro_batch_pieces)]
