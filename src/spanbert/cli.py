@@ -54,6 +54,12 @@ VERBS = {
         f"{_PRETRAINING}.pretrain:run",
         "pre-train a SpanBERT on a corpus, from scratch or from a model",
     ),
+    "finetune": Verb(
+        "spanbert.finetuning.config:FinetuneFilesConfig",
+        "spanbert.finetuning.finetune:run",
+        "train a model for a task on examples with known answers",
+        "settings",
+    ),
     "evaluate": Verb(
         f"{_PRETRAINING}.evaluate:EvaluateConfig",
         f"{_PRETRAINING}.evaluate:run",

@@ -54,7 +54,6 @@ def split(
             dev.update(members[place])
             owed -= len(members[place])
     if not dev:
-        firsts: list[list[int]] = [members[places[0]] for places in strata.values()]
-        dev.update(min(firsts, key=len))
+        dev.update(members[min((places[0] for places in strata.values()), key=lambda place: len(members[place]))])
     training = [example for number, example in enumerate(examples) if number not in dev]
     return training, [examples[number] for number in sorted(dev)]
