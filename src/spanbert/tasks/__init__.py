@@ -17,7 +17,7 @@ TASKS = {
     "question-answering": "spanbert.tasks.question_answering.task:QuestionAnswering",
     "ner": "spanbert.tasks.ner.task:NamedEntityRecognition",
     "relations": "spanbert.tasks.relations.task:RelationExtraction",
-    "classification": "spanbert.tasks.classification.task:TextClassification",
+    "classification": "spanbert.tasks.classification.task:Classification",
 }
 ENTRY_POINT_GROUP = "spanbert.tasks"
 """Other packages add tasks under this group of entry points: a name, and "module:Class" of a `Task`."""
