@@ -1,0 +1,150 @@
+"""From files to examples, and what is wrong with them."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from spanbert.errors import InputError
+from spanbert.example_files import source_name
+from spanbert.sample_corpus import sample_documents
+from spanbert.task import Located, Problem
+from spanbert.tasks.classification.config import DataOptions
+from spanbert.tasks.classification.examples import ClassificationExample, unreadable
+from spanbert.tasks.classification.labels import label_order, labels_of, parse_answer
+from spanbert.tasks.classification.rows import Row, read_rows
+
+_NUM_BINS = 8
+
+
+def read_examples(path: str | Path, options: DataOptions) -> Iterator[Located[ClassificationExample] | Problem]:
+    """The examples of a file with answers; a record without text or answer is a `Problem`.
+
+    Texts are as they stand in the file; see `read_rows` for the formats.
+
+    Raises:
+        InputError: the file cannot be read, or a column is not there (in JSON lines: in no record).
+        ConfigurationError: the options contradict each other.
+    """
+    required = [options.text_column, options.label_column]
+    required += [name for name in (options.pair_column, options.id_column) if name is not None]
+    seen: set[str] = set()
+    keys: dict[str, None] = {}
+    for row in read_rows(path, options, required):
+        if isinstance(row, Row):
+            seen.update(name for name in required if name in row.values)
+            if len(keys) < 20:
+                keys.update(dict.fromkeys(row.values))
+            yield _example(row, options)
+        else:
+            yield row
+    if keys and (missing := [name for name in required if name not in seen]):
+        raise InputError(
+            f"no record has the key {missing[0]!r}; the keys are {', '.join(map(repr, keys))}: choose with "
+            "--text-column, --pair-column, --label-column and --id-column",
+            source=source_name(path),
+        )
+
+
+def _example(row: Row, options: DataOptions) -> Located[ClassificationExample] | Problem:
+    example_id = row.values.get(options.id_column or "id", row.line if options.id_column is None else None)
+    if isinstance(example_id, bool) or not isinstance(example_id, str | int) or not str(example_id).strip():
+        return Problem(row.line, "no id", f"{options.id_column or 'id'!r} must be a string or a whole number")
+    texts: list[str] = []
+    for column in (options.text_column, options.pair_column):
+        if column is None:
+            continue
+        text = row.values.get(column)
+        if not isinstance(text, str):
+            found = "there is no" if text is None else f"{type(text).__name__}, not a string, in"
+            return Problem(row.line, "no text", f"{found} {column!r} (example {example_id})")
+        if (problem := unreadable(text)) is not None:
+            return Problem(row.line, "empty text" if not text.strip() else "unreadable text", f"{column!r} {problem}")
+        texts.append(text)
+    value = row.values.get(options.label_column)
+    if value is None or (isinstance(value, str) and not value.strip() and not _may_have_no_label(options)):
+        return Problem(row.line, "no label", f"there is no {options.label_column!r} (example {example_id})")
+    try:
+        label = parse_answer(value, options)
+    except ValueError as error:
+        return Problem(row.line, "bad label", f"{error} (example {example_id})")
+    pair = texts[1] if len(texts) > 1 else None
+    return Located(ClassificationExample(id=str(example_id), text=texts[0], pair=pair, label=label), row.line)
+
+
+def _may_have_no_label(options: DataOptions) -> bool:
+    return options.kind == "multi-label" or (options.kind == "auto" and options.label_separator is not None)
+
+
+def check_examples(examples: Sequence[Located[ClassificationExample]], known: Sequence[str]) -> Iterator[Problem]:
+    """Duplicate ids, one text with different answers, labels that are not among `known` (if any are), one label only.
+
+    In order of lines; all are used as they are.
+    """
+    ids: dict[str, int] = {}
+    answers: dict[tuple[str, str | None], Located[ClassificationExample]] = {}
+    for located in examples:
+        example, line = located.example, located.line
+        if (before := ids.setdefault(example.id, line)) != line:
+            detail = f"{example.id!r} is also the id of line {before}; both are used"
+            yield Problem(line, "duplicate id", detail, skipped=False)
+        first = answers.setdefault((example.text, example.pair), located)
+        if _comparable(first.example) != _comparable(example):
+            detail = (
+                f"{_shown(example)} here, {_shown(first.example)} in line {first.line}, for the same text "
+                f"(example {example.id}); both are used"
+            )
+            yield Problem(line, "same text, other label", detail, skipped=False)
+        unknown = [label for label in labels_of(example.label) if known and label not in known]
+        if unknown:
+            detail = f"{', '.join(map(repr, unknown))} (example {example.id}); {known_labels(known)}"
+            yield Problem(line, "unknown label", detail, skipped=False)
+    labels = {label for located in examples for label in labels_of(located.example.label)}
+    if len(labels) == 1 and all(isinstance(located.example.label, str) for located in examples):
+        detail = f"every example has the label {labels.pop()!r}: there is nothing to learn"
+        yield Problem(examples[0].line, "only one label", detail, skipped=False)
+
+
+def known_labels(known: Sequence[str]) -> str:
+    """A sentence that tells which labels there are."""
+    shown = ", ".join(map(repr, known[:20]))
+    return f"the labels that were learned are {shown}" + (f" and {len(known) - 20} more" if len(known) > 20 else "")
+
+
+def _comparable(example: ClassificationExample) -> object:
+    return frozenset(example.label) if isinstance(example.label, tuple) else example.label
+
+
+def _shown(example: ClassificationExample) -> str:
+    return " and ".join(map(repr, labels_of(example.label))) or repr(example.label)
+
+
+def describe_examples(examples: Sequence[ClassificationExample]) -> dict[str, Mapping[str, int]]:
+    """How often each label occurs, the most frequent first, and how many labels texts have; or ranges of numbers."""
+    numbers = [example.label for example in examples if isinstance(example.label, float)]
+    if numbers:
+        counts, edges = np.histogram(numbers, bins=_NUM_BINS)
+        ranges = (f"{low:.4g} to {high:.4g}" for low, high in itertools.pairwise(edges))
+        return {"values": dict(zip(ranges, map(int, counts), strict=True))}
+    labels = Counter(label for example in examples for label in labels_of(example.label))
+    ordered = sorted(label_order(labels), key=lambda label: -labels[label])
+    described: dict[str, Mapping[str, int]] = {"labels": {label: labels[label] for label in ordered}}
+    if any(isinstance(example.label, tuple) for example in examples):
+        per_text = Counter(len(labels_of(example.label)) for example in examples)
+        described["labels of a text"] = {str(number): per_text[number] for number in sorted(per_text)}
+    return described
+
+
+def sample_reviews() -> list[ClassificationExample]:
+    """Six reviews of the sample corpus, English and Chinese, with their sentiment."""
+    chosen: dict[tuple[Any, ...], ClassificationExample] = {}
+    for document in sample_documents():
+        if document.sentiment is not None:
+            example = ClassificationExample(id=document.name, text=document.text, label=document.sentiment)
+            chosen.setdefault((document.language, document.sentiment), example)
+    return list(chosen.values())

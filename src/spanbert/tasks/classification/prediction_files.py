@@ -1,0 +1,120 @@
+"""Predictions from files: our JSON lines, columns with ids and labels, or one label a line."""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from spanbert.errors import InputError
+from spanbert.example_files import JsonRecord, name_without_compression, parse_json_lines, read_lines, source_name
+from spanbert.task import Problem
+from spanbert.tasks.classification.config import DataOptions
+from spanbert.tasks.classification.examples import (
+    ClassificationExample,
+    ClassificationPrediction,
+    answer_to_json,
+    prediction_from_json,
+)
+from spanbert.tasks.classification.labels import parse_answer
+from spanbert.tasks.classification.learning import kind_of
+from spanbert.tasks.classification.rows import delimited_rows, separator_of
+
+Numbered = tuple[int, ClassificationPrediction]
+
+
+def read_prediction_file(
+    path: str | Path, gold: Sequence[ClassificationExample], options: DataOptions
+) -> tuple[list[ClassificationPrediction | None], list[Problem]]:
+    """Predictions for `gold`, found by id; the second prediction with an id is for the second example with it.
+
+    The file has JSON lines with "id" and "label" (as `spanbert predict` writes them), or columns with these names in
+    its first row (.csv, .tsv, .txt), or else a label a line, in the order of `gold`.
+
+    Raises:
+        InputError: the file cannot be read, or has a label a line and another number of lines than `gold`.
+    """
+    # What a label is, its examples tell; how several stand in one string, the options.
+    parsing = DataOptions(kind=kind_of([example.label for example in gold]), label_separator=options.label_separator)
+    lines = list(read_lines(path, encoding=options.encoding))
+    first = next((content for _, content in lines if content.strip()), "")
+    ending = "" if str(path) == "-" else Path(name_without_compression(path)).suffix
+    separator = options.separator or separator_of(ending) or "\t"
+    columns = [field.strip().strip('"') for field in first.split(separator)]
+    items: Iterator[Numbered | Problem]
+    if first.lstrip().startswith("{"):
+        items = _from_json(lines, parsing)
+    elif "id" in columns and "label" in columns:
+        items = _from_columns(lines, separator, parsing, source_name(path))
+    else:
+        items = _from_labels(lines, gold, parsing, source_name(path))
+    return _match(items, gold)
+
+
+def _from_json(lines: list[tuple[int, str]], parsing: DataOptions) -> Iterator[Numbered | Problem]:
+    for record in parse_json_lines(lines):
+        if isinstance(record, JsonRecord) and "error" in record.value:
+            yield Problem(record.line, "error record", f"{record.value['error']}: counts as no prediction")
+        elif isinstance(record, JsonRecord):
+            yield _prediction(record.line, record.value, parsing)
+        else:
+            yield record
+
+
+def _from_columns(
+    lines: list[tuple[int, str]], separator: str, parsing: DataOptions, source: str
+) -> Iterator[Numbered | Problem]:
+    for row in delimited_rows(lines, separator, parsing, ("id", "label"), source):
+        if isinstance(row, Problem):
+            yield row
+        else:
+            yield _prediction(row.line, {key: row.values[key] for key in ("id", "label")}, parsing)
+
+
+def _from_labels(
+    lines: list[tuple[int, str]], gold: Sequence[ClassificationExample], parsing: DataOptions, source: str
+) -> Iterator[Numbered | Problem]:
+    if len(lines) != len(gold):
+        raise InputError(
+            f"{len(lines)} lines for {len(gold)} examples: predictions are a label a line, or JSON lines or columns "
+            'with "id" and "label"',
+            source=source,
+        )
+    for example, (line, content) in zip(gold, lines, strict=True):
+        yield _prediction(line, {"id": example.id, "label": content}, parsing)
+
+
+def _prediction(line: int, record: dict[str, object], parsing: DataOptions) -> Numbered | Problem:
+    try:
+        label = parse_answer(record.get("label"), parsing)
+        return line, prediction_from_json(record | {"label": answer_to_json(label)})
+    except ValueError as error:
+        return Problem(line, "bad label", str(error))
+    except InputError as error:
+        return Problem(line, "bad prediction", str(error))
+
+
+def _match(
+    items: Iterator[Numbered | Problem], gold: Sequence[ClassificationExample]
+) -> tuple[list[ClassificationPrediction | None], list[Problem]]:
+    places: dict[str, deque[int]] = defaultdict(deque)
+    for number, example in enumerate(gold):
+        places[example.id].append(number)
+    found: list[ClassificationPrediction | None] = [None] * len(gold)
+    problems = []
+    for item in items:
+        if isinstance(item, Problem):
+            problems.append(item)
+            continue
+        line, prediction = item
+        if prediction.id not in places:
+            problems.append(Problem(line, "unknown id", f"no example is called {prediction.id!r}"))
+        elif not places[prediction.id]:
+            problems.append(Problem(line, "duplicate id", f"there is another prediction for {prediction.id!r} before"))
+        else:
+            found[places[prediction.id].popleft()] = prediction
+    missing = [example.id for example, prediction in zip(gold, found, strict=True) if prediction is None]
+    if missing:
+        detail = f"{len(missing)} of {len(gold)} examples have none and count as wrong, first {missing[0]!r}"
+        problems.append(Problem(1, "no prediction", detail))
+    return found, problems
