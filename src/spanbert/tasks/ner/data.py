@@ -1,0 +1,225 @@
+"""Files of entities: reading, checking, counting."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from spanbert.example_files import name_without_compression, read_json_lines
+from spanbert.spans import LabelledSpan, Span, find_overlaps
+from spanbert.task import Located, Problem
+from spanbert.tasks.ner.columns import read_columns
+from spanbert.tasks.ner.config import EntityDataOptions, EntitySettings
+from spanbert.tasks.ner.examples import (
+    EntityExample,
+    EntityPrediction,
+    EntityRecordError,
+    PredictedEntity,
+    example_from_json,
+    prediction_from_json,
+)
+
+JSON_NAMES = (".jsonl", ".json", ".ndjson")
+# About what a BERT tokenizer takes as words: ideographs one by one, letters and digits together, other marks alone.
+_WORD = re.compile(r"[\u2e80-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]|[^\W\u2e80-\u9fff\uf900-\ufaff]+|[^\w\s]")
+
+
+def is_json(path: str | Path) -> bool:
+    """Whether a file holds JSON lines, by its name."""
+    return name_without_compression(path).endswith(JSON_NAMES)
+
+
+def read_entities(path: str | Path, options: EntityDataOptions) -> Iterator[Located[EntityExample] | Problem]:
+    """The examples of a file, columns or JSON lines; a JSON record without an id has its line number.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    if not is_json(path):
+        yield from read_columns(path, options)
+        return
+    for record in read_json_lines(path):
+        if isinstance(record, Problem):
+            yield record
+            continue
+        try:
+            yield Located(example_from_json({"id": str(record.line), **record.value}), record.line)
+        except EntityRecordError as error:
+            name = record.value.get("id")
+            detail = str(error) if name is None else f"{error} (id {name!r:.80})"
+            yield Problem(record.line, error.kind, detail)
+
+
+def check_entities(examples: Sequence[Located[EntityExample]], options: EntityDataOptions) -> Iterator[Problem]:
+    """What is wrong with examples that could be read one by one, in their order."""
+    first_lines: dict[str, int] = {}
+    known = set(options.labels) if isinstance(options, EntitySettings) else set()
+    for located in examples:
+        example, line = located.example, located.line
+        first = first_lines.setdefault(example.id, line)
+        if first != line:
+            yield Problem(line, "duplicate id", f"the id {example.id!r} is that of line {first} too", skipped=False)
+        if not example.text or example.text.isspace():
+            yield Problem(line, "empty text", f"{example.id!r} has no text; no entity is found there", skipped=False)
+        if example.entities is None:
+            yield Problem(line, "no entities given", f"{example.id!r} has no right answer; it teaches nothing")
+            continue
+        for kind, detail in _wrong_entities(example, example.entities, options, known):
+            yield Problem(line, kind, f"{detail} (id {example.id!r})", skipped=False)
+
+
+def _wrong_entities(
+    example: EntityExample, entities: Sequence[LabelledSpan], options: EntityDataOptions, known: set[str]
+) -> Iterator[tuple[str, str]]:
+    """(kind, detail) of everything wrong with the entities of an example."""
+    word_starts = None if example.words is None else {word.start for word in example.words}
+    word_ends = None if example.words is None else {word.end for word in example.words}
+    for number, entity in enumerate(entities):
+        shown = f"{entity.label} {entity.start}..{entity.end} {_shorten(example.text[entity.start : entity.end])}"
+        if entity in entities[:number]:
+            yield "duplicate entity", f"{shown} comes twice; it counts once"
+        if known and entity.label not in known:
+            yield "unknown label", f"{shown}: the model knows only {', '.join(sorted(known))}"
+        if example.text[entity.start].isspace() or example.text[entity.end - 1].isspace():
+            yield "white space at an entity's edge", f"{shown}: no prediction will have exactly these edges"
+        elif word_starts is not None and word_ends is not None:
+            if entity.start not in word_starts or entity.end not in word_ends:
+                yield "entity cuts a word", f"{shown} is widened to whole words in training"
+        elif _splits_word(example.text, entity.start) or _splits_word(example.text, entity.end):
+            yield "entity cuts a word", f"{shown} is widened to whole words in training"
+        if options.head == "span" and (width := count_words(example, entity)) > options.max_entity_width:
+            yield (
+                "entity too wide",
+                f"{shown} has about {width} words: the span head cannot find it, see --max-entity-width",
+            )
+    if options.head != "span":
+        distinct = sorted(set(entities))
+        for one, other in find_overlaps([(entity.start, entity.end) for entity in distinct]):
+            outer, inner = distinct[one], distinct[other]
+            detail = (
+                f"{inner.label} {inner.start}..{inner.end} overlaps {outer.label} {outer.start}..{outer.end}: the head "
+                f"{options.head} learns only the latter; use --head span"
+            )
+            yield "overlapping entities", detail
+
+
+def _shorten(text: str) -> str:
+    return repr(text if len(text) <= 40 else text[:39] + "…")
+
+
+def _splits_word(text: str, position: int) -> bool:
+    """Whether a BERT tokenizer sees one word on both sides of a position; a guess without the tokenizer."""
+    if not 0 < position < len(text):
+        return False
+    return any(word.start() < 1 < word.end() for word in _WORD.finditer(text[position - 1 : position + 1]))
+
+
+def count_words(example: EntityExample, span: Span | LabelledSpan) -> int:
+    """The words of a span of an example: the file's own, or about those of a BERT tokenizer."""
+    if example.words is not None:
+        return sum(word.start < span.end and word.end > span.start for word in example.words)
+    return sum(1 for _ in _WORD.finditer(example.text, span.start, span.end))
+
+
+def describe_entities(examples: Sequence[EntityExample]) -> dict[str, Mapping[str, int]]:
+    """Entities by label, and what kind of sentences and entities there are."""
+    labels: Counter[str] = Counter()
+    shapes: Counter[str] = Counter()
+    for example in examples:
+        entities = sorted(set(example.entities or ()))
+        labels.update(entity.label for entity in entities)
+        shapes["without any"] += not entities
+        shapes["with one or more"] += bool(entities)
+        shapes["with overlapping ones"] += bool(find_overlaps([(entity.start, entity.end) for entity in entities]))
+    return {"entities": dict(labels.most_common()), "texts by their entities": dict(shapes)}
+
+
+def read_predicted_entities(
+    path: str | Path, gold: Sequence[EntityExample], options: EntityDataOptions
+) -> tuple[list[EntityPrediction | None], list[Problem]]:
+    """Predictions for `gold`: JSON lines by id, or columns as conlleval reads them, whose last column is predicted.
+
+    Sentences of columns belong to the gold example with their number as id; where gold has other ids, the n-th
+    sentence to the n-th example.
+
+    Returns:
+        For each gold example its prediction, None where there is none; and what is wrong with the file.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    by_id = {example.id: example for example in gold}
+    found: dict[str, EntityPrediction] = {}
+    problems: list[Problem] = []
+    items = _json_predictions(path, by_id) if is_json(path) else _column_predictions(path, gold, options)
+    for line, item in items:
+        if isinstance(item, Problem):
+            problems.append(item)
+        elif item.id not in by_id:
+            problems.append(Problem(line, "unknown id", f"no gold example has the id {item.id!r}"))
+        elif item.id in found:
+            problems.append(Problem(line, "duplicate id", f"a second prediction for {item.id!r}; the first one counts"))
+        else:
+            found[item.id] = item
+    return [found.get(example.id) for example in gold], problems
+
+
+def _json_predictions(
+    path: str | Path, gold: Mapping[str, EntityExample]
+) -> Iterator[tuple[int, EntityPrediction | Problem]]:
+    for record in read_json_lines(path):
+        if isinstance(record, Problem):
+            yield record.line, record
+            continue
+        example = gold.get(str(record.value.get("id", "")))
+        try:
+            yield record.line, prediction_from_json(record.value, None if example is None else example.text)
+        except EntityRecordError as error:
+            yield record.line, Problem(record.line, error.kind, f"{error} (id {record.value.get('id')!r:.80})")
+
+
+def _column_predictions(
+    path: str | Path, gold: Sequence[EntityExample], options: EntityDataOptions
+) -> Iterator[tuple[int, EntityPrediction | Problem]]:
+    items = list(read_columns(path, replace(options, tag_column=-1, context_sentences=0)))
+    ids = {example.id: example for example in gold}
+    in_order = any(isinstance(item, Located) and item.example.id not in ids for item in items)
+    number = 0
+    for item in items:
+        if isinstance(item, Problem):
+            if item.skipped:  # misplaced tags of a prediction are nothing wrong with the file
+                yield item.line, item
+            continue
+        number += 1
+        if in_order and number > len(gold):
+            yield item.line, Problem(item.line, "unknown sentence", f"gold has only {len(gold)} sentences")
+            return
+        example = gold[number - 1] if in_order else ids[item.example.id]
+        yield item.line, _on_gold(item, example)
+
+
+def _on_gold(located: Located[EntityExample], gold: EntityExample) -> EntityPrediction | Problem:
+    """The entities of a sentence of predictions as entities of the gold text."""
+    sentence = located.example
+    words = sentence.words or ()
+    if sentence.entities is None:
+        return Problem(located.line, "no predicted tags", f"the sentence for {gold.id!r} has only one column")
+    if gold.words is None and sentence.text == gold.text:
+        entities = sentence.entities
+    elif _strings(sentence) != _strings(gold):
+        detail = f"the words are not those of the gold example {gold.id!r}; the sentence counts as not predicted"
+        return Problem(located.line, "other words than gold", detail)
+    else:
+        starts = {word.start: right.start for word, right in zip(words, gold.words or (), strict=True)}
+        ends = {word.end: right.end for word, right in zip(words, gold.words or (), strict=True)}
+        entities = tuple(LabelledSpan(starts[start], ends[end], label) for start, end, label in sentence.entities)
+    return EntityPrediction(
+        gold.id, tuple(PredictedEntity(*span, gold.text[span.start : span.end]) for span in entities)
+    )
+
+
+def _strings(example: EntityExample) -> list[str]:
+    return [example.text[start:end] for start, end in example.words or ()]
