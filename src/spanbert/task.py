@@ -89,7 +89,7 @@ class Window:
     values: Mapping[str, Array] = field(default_factory=dict)
     """By name, arrays [n, ...] that a batch joins as they are: labels, widths, masks."""
     counts: Mapping[str, int] = field(default_factory=dict)
-    """Targets by loss name; only needed in training."""
+    """Targets by loss name; only needed in training. What a task leaves out is counted here as `left_out_...`."""
     place: Any = None
     """What `decode` needs to find the way back to the text; never leaves the CPU."""
 
@@ -229,6 +229,12 @@ class Task(ABC, Generic[ExampleT, PredictionT]):
     def group(self, example: ExampleT) -> str:
         """Examples of one group (questions of one article) stay on one side of a train/dev split."""
         return example.id
+
+    @property
+    def extra_pieces(self) -> Mapping[str, str]:
+        """Special pieces that the task adds to the vocabulary once it has learned (markers of entities), each with
+        words: its embedding begins as the mean of their pieces'. `features` finds them with `tokenizer.id`."""
+        return {}
 
     @abstractmethod
     def model_class(self) -> type[TaskModel]:

@@ -229,6 +229,29 @@ class PieceTokenizer:
         self._set_vocabulary()
         return len(known) - num_before
 
+    def add_special(self, pieces: Iterable[str]) -> int:
+        """Add special pieces, such as markers of entities, at the end of the vocabulary; return how many are new.
+
+        Text never becomes one of them, even where it looks like it: only `id` gives them, and `encode` with
+        `recognise_special`. `transformers` opens them as special tokens. Raises `InputError` for a piece that is empty
+        or holds a line break or half a character.
+        """
+        new = [piece for piece in dict.fromkeys(pieces) if piece not in self._ids]
+        _check_surrogates(new)
+        for piece in new:
+            if not piece.strip() or "\n" in piece or "\r" in piece:
+                raise InputError(f"{piece!r} cannot be a special piece: it is blank or holds a line break")
+        if not new:
+            return 0
+        state = json.loads(self._tokenizer.to_str())
+        state["model"]["vocab"] |= {piece: number for number, piece in enumerate(new, self.vocab_size)}
+        tokenizer = Tokenizer.from_str(json.dumps(state))
+        tokenizer.add_special_tokens([AddedToken(piece, special=True, normalized=False) for piece in new])
+        tokenizer.encode_special_tokens = True
+        self._tokenizer = tokenizer
+        self._set_vocabulary()
+        return len(new)
+
     def save(self, folder: str | Path) -> None:
         """Write tokenizer.json, tokenizer_config.json and vocab.txt; `transformers` opens them as a BertTokenizer.
 

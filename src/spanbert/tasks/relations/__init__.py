@@ -1,0 +1,1 @@
+"""Relations between two spans of a text: from data file to prediction."""

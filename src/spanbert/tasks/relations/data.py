@@ -1,0 +1,98 @@
+"""Files of relations, told apart by what they begin with: JSON lines, TACRED's JSON array, SemEval-2010 task 8."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from spanbert.errors import InputError
+from spanbert.example_files import JsonRecord, parse_json_lines, read_lines, source_name
+from spanbert.task import Located, Problem
+from spanbert.tasks.relations.examples import BadRecordError, RelationExample
+from spanbert.tasks.relations.json_records import parse_example
+from spanbert.tasks.relations.semeval import SENTENCE, read_semeval
+
+_FORMATS = (
+    "relations are read as JSON lines (text with head and tail, or with entities), as TACRED's JSON array, or as "
+    'SemEval-2010 task 8: id, tab, "sentence with <e1> and <e2>", and the relation in the next line'
+)
+
+
+def read_relations(path: str | Path) -> Iterator[Located[RelationExample] | Problem]:
+    """The examples of a file and what is wrong with it, in order of lines.
+
+    Raises:
+        InputError: the file cannot be read, or is in none of the formats.
+    """
+    first, lines = peek(read_lines(path))
+    source = source_name(path)
+    if first.startswith("{"):
+        yield from _from_records(parse_json_lines(lines))
+    elif first.startswith("["):
+        yield from _from_records(_array_items(lines, source))
+    elif SENTENCE.fullmatch(first):
+        yield from read_semeval(lines)
+    elif first:
+        raise InputError(f"begins with {first[:40]!r}: {_FORMATS}", source=source)
+
+
+def peek(lines: Iterator[tuple[int, str]]) -> tuple[str, Iterator[tuple[int, str]]]:
+    """The first line that is not blank, without the white space before it ("" where there is none), and all lines."""
+    seen: list[tuple[int, str]] = []
+    for line in lines:
+        seen.append(line)
+        if line[1].strip():
+            return line[1].lstrip(), itertools.chain(seen, lines)
+    return "", iter(seen)
+
+
+def _from_records(records: Iterable[JsonRecord | Problem]) -> Iterator[Located[RelationExample] | Problem]:
+    for record in records:
+        if isinstance(record, Problem):
+            yield record
+            continue
+        try:
+            yield Located(parse_example(record.value, default_id=str(record.line)), record.line)
+        except BadRecordError as error:
+            name = record.value.get("id")
+            yield Problem(record.line, error.kind, error.detail if name is None else f"{name}: {error.detail}")
+
+
+def _array_items(lines: Iterable[tuple[int, str]], source: str) -> Iterator[JsonRecord | Problem]:
+    """The objects of a JSON array, each with the line it begins in.
+
+    Raises:
+        InputError: it is not JSON from some line on; what comes after cannot be found.
+    """
+    text = "\n".join(content for _, content in lines)
+    decoder = json.JSONDecoder()
+    position, line, counted = text.index("[") + 1, 1, 0
+    expect_comma = False
+    while True:
+        while position < len(text) and text[position] in " \t\n":
+            position += 1
+        line, counted = line + text.count("\n", counted, position), position
+        if text[position : position + 1] == "]":
+            break
+        if expect_comma and text[position : position + 1] == ",":
+            position, expect_comma = position + 1, False
+            continue
+        if expect_comma or position == len(text):
+            raise InputError("not JSON: the array ends early, or a comma is missing", source=source, line=line)
+        try:
+            value, position = decoder.raw_decode(text, position)
+        except json.JSONDecodeError as error:
+            raise InputError(
+                f"not JSON: {error.msg} (column {error.colno})", source=source, line=error.lineno
+            ) from error
+        except (ValueError, RecursionError) as error:  # numbers of many thousand digits, very deep nesting
+            raise InputError(f"not JSON: {error}", source=source, line=line) from error
+        expect_comma = True
+        if isinstance(value, dict):
+            yield JsonRecord(line, value)
+        else:
+            yield Problem(line, "not an object", f"a JSON object is needed, not {type(value).__name__}")
+    if text[position + 1 :].strip():
+        raise InputError("not JSON: something stands behind the array", source=source, line=line)

@@ -1,0 +1,206 @@
+"""JSON objects as examples and predictions: our own forms, and TACRED's."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from itertools import accumulate
+from typing import Any, TypeVar
+
+from spanbert.tasks.relations.examples import (
+    Argument,
+    BadRecordError,
+    Entity,
+    PredictedRelation,
+    Relation,
+    RelationExample,
+    RelationPrediction,
+)
+
+_HALF_CHARACTER = re.compile("[\ud800-\udfff]")
+_KINDS = {int: "a whole number", str: "text", list: "a list", dict: "an object", float: "a number"}
+
+Value = TypeVar("Value", int, str, float, "list[Any]", "dict[str, Any]")
+
+
+def parse_example(record: Mapping[str, Any], default_id: str = "") -> RelationExample:
+    """An example from a JSON object with `head` and `tail`, with `entities`, or with TACRED's `token`.
+
+    Args:
+        record: the object.
+        default_id: for a record without `id`.
+
+    Raises:
+        BadRecordError: a key is missing or a value is not what it should be; names the key.
+    """
+    if "token" in record:
+        return _from_tacred(record, default_id)
+    text = _take(record, "text", str)
+    if match := _HALF_CHARACTER.search(text):
+        raise BadRecordError(
+            "half a character", f"character {match.start()} of the text is a lone surrogate: replace it, as with U+FFFD"
+        )
+    id = _id(record, default_id)
+    if "head" in record or "tail" in record:
+        head, tail = (_entity(_take(record, key, dict), text, key) for key in ("head", "tail"))
+        if (head.start, head.end) == (tail.start, tail.end):
+            raise BadRecordError("head is tail", f"both are {head.start}..{head.end}; a relation is between two spans")
+        label = record.get("relation")
+        relations = None if label is None else (Relation(0, 1, _label(label)),)
+        return RelationExample(id=id, text=text, entities=(head, tail), asked=((0, 1),), relations=relations)
+    if "entities" not in record:
+        raise BadRecordError("no entities", "the record needs `head` and `tail`, or `entities`")
+    return _from_document(record, id, text)
+
+
+def _from_document(record: Mapping[str, Any], id: str, text: str) -> RelationExample:
+    entities = tuple(
+        _entity(_is(value, dict, f"entities[{number}]"), text, f"entities[{number}]")
+        for number, value in enumerate(_take(record, "entities", list))
+    )
+    asked = None
+    if record.get("pairs") is not None:
+        asked = tuple(_pair(value, entities, f"pairs[{n}]") for n, value in enumerate(_take(record, "pairs", list)))
+        if len(set(asked)) < len(asked):
+            raise BadRecordError("pair twice", "`pairs` names a pair twice")
+    relations = None
+    if record.get("relations") is not None:
+        found: dict[tuple[int, int], Relation] = {}
+        for number, value in enumerate(_take(record, "relations", list)):
+            name = f"relations[{number}]"
+            value = _is(value, dict, name)
+            pair = _pair([value.get("head"), value.get("tail")], entities, name)
+            relation = Relation(*pair, _label(value.get("relation"), name))
+            if asked is not None and pair not in asked:
+                raise BadRecordError("relation of no pair", f"{name}: {list(pair)} is not among `pairs`")
+            if found.setdefault(pair, relation) != relation:
+                raise BadRecordError(
+                    "two relations of one pair",
+                    f"{name}: {list(pair)} is {found[pair].label!r} already; a pair, in this order, has one relation",
+                )
+        relations = tuple(found.values())
+    return RelationExample(id=id, text=text, entities=entities, asked=asked, relations=relations)
+
+
+def _from_tacred(record: Mapping[str, Any], default_id: str) -> RelationExample:
+    """A record of TACRED (Zhang et al. 2017): tokens, inclusive ends; the text is the tokens with spaces between."""
+    tokens = [_is(token, str, f"token[{n}]") for n, token in enumerate(_take(record, "token", list))]
+    text = " ".join(tokens)
+    if match := _HALF_CHARACTER.search(text):
+        raise BadRecordError("half a character", f"character {match.start()} of the joined tokens is a lone surrogate")
+    starts = [0, *accumulate(len(token) + 1 for token in tokens)]
+    entities = []
+    for name in ("subj", "obj"):
+        first, last = _take(record, f"{name}_start", int), _take(record, f"{name}_end", int)
+        if last < first:
+            raise BadRecordError(
+                "end before start", f"{name}_end {last} is before {name}_start {first}; ends are inclusive"
+            )
+        if not 0 <= first <= last < len(tokens):
+            raise BadRecordError("span outside text", f"{name} {first}..{last}: there are {len(tokens)} tokens")
+        span = {"start": starts[first], "end": starts[last + 1] - 1, "type": record.get(f"{name}_type")}
+        entities.append(_entity(span, text, name))
+    head, tail = entities
+    if (head.start, head.end) == (tail.start, tail.end):
+        raise BadRecordError("head is tail", "subj and obj are the same tokens; a relation is between two spans")
+    label = record.get("relation")
+    return RelationExample(
+        id=_id(record, default_id),
+        text=text,
+        entities=(head, tail),
+        asked=((0, 1),),
+        relations=None if label is None else (Relation(0, 1, _label(label)),),
+    )
+
+
+def parse_prediction(record: Mapping[str, Any]) -> RelationPrediction:
+    """A prediction from what its `to_json` gives.
+
+    Raises:
+        BadRecordError: a key is missing or a value is not what it should be; names the key.
+    """
+    relations = []
+    for number, value in enumerate(_take(record, "relations", list)):
+        name = f"relations[{number}]"
+        value = _is(value, dict, name)
+        head, tail = (_argument(_take(value, key, dict), f"{name}.{key}") for key in ("head", "tail"))
+        probability = float(_is(value.get("probability", 1.0), float, f"{name}.probability"))
+        label = _label(value.get("relation"), name)
+        relations.append(PredictedRelation(head, tail, label, probability, bool(value.get("negative", False))))
+    counts = _is(record.get("pairs", {}), dict, "pairs")
+    judged, left_out, split = (_is(counts.get(key, 0), int, f"pairs.{key}") for key in ("judged", "left_out", "split"))
+    return RelationPrediction(
+        id=_id(record, ""),
+        relations=tuple(relations),
+        num_judged=judged or len(relations),
+        num_left_out=left_out,
+        num_split=split,
+    )
+
+
+def _argument(record: Mapping[str, Any], name: str) -> Argument:
+    """Files of other programs may leave out the index: -1."""
+    start, end = _take(record, "start", int, name), _take(record, "end", int, name)
+    index = _is(record.get("index", -1), int, f"{name}.index")
+    return Argument(index, start, end, _type(record.get("type"), name), str(record.get("text", "")))
+
+
+def _entity(record: Mapping[str, Any], text: str, name: str) -> Entity:
+    start, end = _take(record, "start", int, name), _take(record, "end", int, name)
+    if end <= start:
+        raise BadRecordError("end before start", f"{name}: {start}..{end} is empty; ends are exclusive")
+    if not 0 <= start < end <= len(text):
+        raise BadRecordError("span outside text", f"{name}: {start}..{end}: the text has {len(text)} characters")
+    if text[start:end].isspace():
+        raise BadRecordError("blank span", f"{name}: {start}..{end} holds only white space")
+    return Entity(start, end, _type(record.get("type"), name))
+
+
+def _type(value: Any, name: str) -> str | None:
+    """White space inside a type is made one space: types become pieces of the vocabulary, one a line of its file."""
+    if value is None:
+        return None
+    return " ".join(_is(value, str, f"{name}.type").split()) or None
+
+
+def _pair(value: Any, entities: tuple[Entity, ...], name: str) -> tuple[int, int]:
+    value = _is(value, list, name)
+    if len(value) != 2:
+        raise BadRecordError("wrong value", f"{name} must be [head, tail], two indices of `entities`")
+    head, tail = (_is(one, int, f"{name}.{key}") for one, key in zip(value, ("head", "tail"), strict=True))
+    for number in (head, tail):
+        if not 0 <= number < len(entities):
+            raise BadRecordError("no such entity", f"{name}: there is no entity {number}, only 0..{len(entities) - 1}")
+    if head == tail:
+        raise BadRecordError("head is tail", f"{name}: entity {head} with itself; a relation is between two entities")
+    return head, tail
+
+
+def _label(value: Any, name: str = "") -> str:
+    label = _is(value, str, f"{name}.relation".lstrip(".")).strip()
+    if not label:
+        raise BadRecordError("no relation", f"{name or 'the record'} has an empty relation")
+    return label
+
+
+def _id(record: Mapping[str, Any], default: str) -> str:
+    value = record.get("id")
+    if value is None:
+        return default
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise BadRecordError("wrong value", "`id` must be text or a whole number")
+    return str(value)
+
+
+def _take(record: Mapping[str, Any], key: str, kind: type[Value], name: str = "") -> Value:
+    if key not in record:
+        raise BadRecordError("missing key", f"{name or 'the record'} has no `{key}`")
+    return _is(record[key], kind, f"{name}.{key}".lstrip("."))
+
+
+def _is(value: Any, kind: type[Value], name: str) -> Value:
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise BadRecordError("wrong value", f"`{name}` must be {_KINDS[kind]}, not {type(value).__name__}")
+    return value
