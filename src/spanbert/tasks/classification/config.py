@@ -36,9 +36,9 @@ class DataOptions:
     """Whether the first row names the columns. With --no-header they are called 0, 1, 2, ..."""
 
     separator: str | None = None
-    """What stands between two columns, of one character or more; by default a comma in .csv and a tab in .tsv and
-    .txt. Without a header, further separators in a row belong to its text, if that is the only column that can have
-    them."""
+    """What stands between two columns, of one character or more, "\\t" for a tab; by default a comma in .csv and a tab
+    in .tsv and .txt. Where a row without header has too many separators, they belong to its text, unless there is a
+    pair."""
 
     quotes: Literal["auto", "yes", "no"] = "auto"
     """Whether a column may stand in double quotes and then hold separators and line breaks. auto: with a comma or a

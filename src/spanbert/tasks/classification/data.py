@@ -28,14 +28,17 @@ def read_examples(path: str | Path, options: DataOptions) -> Iterator[Located[Cl
     Texts are as they stand in the file; see `read_rows` for the formats.
 
     Raises:
-        InputError: the file cannot be read, or a column is not there (in JSON lines: in no record).
+        InputError: the file cannot be read or has nothing in it, or a column is not there (in JSON lines: in no
+            record).
         ConfigurationError: the options contradict each other.
     """
     required = [options.text_column, options.label_column]
     required += [name for name in (options.pair_column, options.id_column) if name is not None]
     seen: set[str] = set()
     keys: dict[str, None] = {}
+    is_empty = True
     for row in read_rows(path, options, required):
+        is_empty = False
         if isinstance(row, Row):
             seen.update(name for name in required if name in row.values)
             if len(keys) < 20:
@@ -43,6 +46,8 @@ def read_examples(path: str | Path, options: DataOptions) -> Iterator[Located[Cl
             yield _example(row, options)
         else:
             yield row
+    if is_empty:
+        raise InputError("there is nothing in the file", source=source_name(path))
     if keys and (missing := [name for name in required if name not in seen]):
         raise InputError(
             f"no record has the key {missing[0]!r}; the keys are {', '.join(map(repr, keys))}: choose with "
@@ -52,9 +57,9 @@ def read_examples(path: str | Path, options: DataOptions) -> Iterator[Located[Cl
 
 
 def _example(row: Row, options: DataOptions) -> Located[ClassificationExample] | Problem:
-    example_id = row.values.get(options.id_column or "id", row.line if options.id_column is None else None)
-    if isinstance(example_id, bool) or not isinstance(example_id, str | int) or not str(example_id).strip():
-        return Problem(row.line, "no id", f"{options.id_column or 'id'!r} must be a string or a whole number")
+    example_id = _id_of(row, options)
+    if example_id is None:
+        return Problem(row.line, "no id", f"{options.id_column!r} must be a string or a whole number")
     texts: list[str] = []
     for column in (options.text_column, options.pair_column):
         if column is None:
@@ -74,7 +79,14 @@ def _example(row: Row, options: DataOptions) -> Located[ClassificationExample] |
     except ValueError as error:
         return Problem(row.line, "bad label", f"{error} (example {example_id})")
     pair = texts[1] if len(texts) > 1 else None
-    return Located(ClassificationExample(id=str(example_id), text=texts[0], pair=pair, label=label), row.line)
+    return Located(ClassificationExample(id=example_id, text=texts[0], pair=pair, label=label), row.line)
+
+
+def _id_of(row: Row, options: DataOptions) -> str | None:
+    value = row.values.get(options.id_column or "id")
+    if isinstance(value, str | int) and not isinstance(value, bool) and str(value).strip():
+        return str(value)
+    return str(row.line) if options.id_column is None else None
 
 
 def _may_have_no_label(options: DataOptions) -> bool:
@@ -84,8 +96,9 @@ def _may_have_no_label(options: DataOptions) -> bool:
 def check_examples(examples: Sequence[Located[ClassificationExample]], known: Sequence[str]) -> Iterator[Problem]:
     """Duplicate ids, one text with different answers, labels that are not among `known` (if any are), one label only.
 
-    In order of lines; all are used as they are.
+    The examples are used all the same.
     """
+    learned = frozenset(known)
     ids: dict[str, int] = {}
     answers: dict[tuple[str, str | None], Located[ClassificationExample]] = {}
     for located in examples:
@@ -100,7 +113,7 @@ def check_examples(examples: Sequence[Located[ClassificationExample]], known: Se
                 f"(example {example.id}); both are used"
             )
             yield Problem(line, "same text, other label", detail, skipped=False)
-        unknown = [label for label in labels_of(example.label) if known and label not in known]
+        unknown = [label for label in labels_of(example.label) if learned and label not in learned]
         if unknown:
             detail = f"{', '.join(map(repr, unknown))} (example {example.id}); {known_labels(known)}"
             yield Problem(line, "unknown label", detail, skipped=False)

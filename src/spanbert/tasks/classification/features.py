@@ -33,8 +33,9 @@ def make_windows(
         InputError: a label was not learned, or a text has half a character.
         ConfigurationError: `max_length` and `stride` leave no room.
     """
-    windows = _text_windows(example.text, tokenizer, settings)
-    if example.pair is not None:
+    if example.pair is None:
+        windows = _text_windows(example.text, tokenizer, settings)
+    else:
         windows = _pair_windows(example.text, example.pair, tokenizer, settings)
     if not training:
         return windows

@@ -45,7 +45,7 @@ class SpanBertForTextClassification(TaskModel):
     def score(self, states: Tensor, batch: TaskBatch) -> dict[str, Tensor]:
         """[B, D] pooled states of the windows -> "labels" [E, L], the logits of each text (one column for a number)."""
         texts = self._pool_windows(states, batch.unit_of_window, batch.num_units)  # [E, D]
-        return {"labels": self.classifier(self.dropout(texts))}
+        return {"labels": self.classifier(self.dropout(texts)).float()}
 
     def loss(self, scores: dict[str, Tensor], batch: TaskBatch) -> StepOutput:
         """The summed loss "label" over texts: cross-entropy, binary cross-entropy (mean over labels), or the square.
@@ -54,7 +54,7 @@ class SpanBertForTextClassification(TaskModel):
         so that weights have mean 1 over the training set: this is torch's weighted mean, but divided by the number of
         texts of a step instead of by the sum of their weights, so that each text weighs the same in every step.
         """
-        logits, target = scores["labels"].float(), batch.values["label"]
+        logits, target = scores["labels"], batch.values["label"]
         weights = logits.new_tensor(self.label_weights) if self.label_weights else None
         if self.kind == "single-label":
             loss = F.cross_entropy(logits, target, weight=weights, reduction="sum")

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from spanbert.errors import InputError
 from spanbert.task import Comparison, IntArray
 from spanbert.tasks.classification.examples import ClassificationExample, ClassificationPrediction
 from spanbert.tasks.classification.labels import label_order, labels_of
@@ -27,7 +28,13 @@ Predictions = Sequence[ClassificationPrediction | None]
 
 
 def compare(gold: Examples, predicted: Predictions) -> Comparison:
-    """Gold answers beside predicted ones; what the gold answers are decides about the figures."""
+    """Gold answers beside predicted ones; what the gold answers are decides about the figures.
+
+    Raises:
+        InputError: the answer of an example is not known.
+    """
+    if unknown := [example.id for example in gold if example.label is None]:
+        raise InputError(f"{len(unknown)} examples have no right answer to compare with, first {unknown[0]!r}")
     match kind_of([example.label for example in gold]):
         case "regression":
             return ValueComparison(gold, predicted)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from spanbert.errors import InputError
-from spanbert.example_files import JsonRecord, name_without_compression, parse_json_lines, read_lines, source_name
+from spanbert.example_files import JsonRecord, parse_json_lines, read_lines, source_name
 from spanbert.task import Problem
 from spanbert.tasks.classification.config import DataOptions
 from spanbert.tasks.classification.examples import (
@@ -38,8 +38,7 @@ def read_prediction_file(
     parsing = DataOptions(kind=kind_of([example.label for example in gold]), label_separator=options.label_separator)
     lines = list(read_lines(path, encoding=options.encoding))
     first = next((content for _, content in lines if content.strip()), "")
-    ending = "" if str(path) == "-" else Path(name_without_compression(path)).suffix
-    separator = options.separator or separator_of(ending) or "\t"
+    separator = separator_of(path, options) or "\t"
     columns = [field.strip().strip('"') for field in first.split(separator)]
     items: Iterator[Numbered | Problem]
     if first.lstrip().startswith("{"):
@@ -74,6 +73,8 @@ def _from_columns(
 def _from_labels(
     lines: list[tuple[int, str]], gold: Sequence[ClassificationExample], parsing: DataOptions, source: str
 ) -> Iterator[Numbered | Problem]:
+    while len(lines) > len(gold) and not lines[-1][1].strip():
+        lines = lines[:-1]
     if len(lines) != len(gold):
         raise InputError(
             f"{len(lines)} lines for {len(gold)} examples: predictions are a label a line, or JSON lines or columns "

@@ -15,7 +15,7 @@ from spanbert.example_files import name_without_compression, parse_json_lines, r
 from spanbert.task import Problem
 from spanbert.tasks.classification.config import DataOptions
 
-_SEPARATORS: Mapping[str, str] = {".csv": ",", ".tsv": "\t", ".txt": "\t", "": "\t"}
+_SEPARATORS: Mapping[str, str] = {".csv": ",", ".tsv": "\t", ".txt": "\t", "-": "\t"}
 _JSON_LINES = (".jsonl", ".ndjson", ".json")
 _MAX_FIELD = 2**31 - 1
 """The largest limit that the `csv` module takes on every platform."""
@@ -35,7 +35,7 @@ class Row:
 
 
 def read_rows(path: str | Path, options: DataOptions, required: Iterable[str]) -> Iterator[Row | Problem]:
-    r"""The rows of a file; blank lines are passed over. A line break inside quotes is "\n" in the row.
+    r"""The rows of a file; those with nothing in them are passed over. A line break inside quotes is "\n" in the row.
 
     Args:
         path: .csv, .tsv, .txt, .jsonl (.ndjson, .json), each also .gz or .zst, or "-". A name that does not tell is
@@ -44,22 +44,24 @@ def read_rows(path: str | Path, options: DataOptions, required: Iterable[str]) -
         required: columns that a delimited file must have.
 
     Raises:
-        InputError: the file cannot be read, its name does not tell the format, a required column is not there.
+        InputError: the file cannot be read, its name does not tell the format, a required column is not there or there
+            is nothing in delimited text.
         ConfigurationError: the separator cannot be used.
     """
     lines = read_lines(path, encoding=options.encoding)
-    name = name_without_compression(path)
-    ending = "" if name == "-" else Path(name).suffix
-    if (ending not in _SEPARATORS and ending not in _JSON_LINES) or name == "-":
-        first = next(((line, content) for line, content in lines if content.strip()), None)
-        lines = itertools.chain(() if first is None else (first,), lines)
-        if first is not None and first[1].lstrip().startswith("{"):
-            ending = _JSON_LINES[0]
-    if ending in _JSON_LINES and options.separator is None:
-        for item in parse_json_lines(lines):
-            yield item if isinstance(item, Problem) else Row(item.line, item.value)
-        return
-    separator = separator_of(ending) if options.separator is None else options.separator
+    ending = Path(name_without_compression(path)).suffix
+    if ending not in _SEPARATORS:
+        first_lines: list[tuple[int, str]] = []
+        for line in lines:
+            first_lines.append(line)
+            if line[1].strip():
+                break
+        lines = itertools.chain(first_lines, lines)
+        if ending in _JSON_LINES or (first_lines and first_lines[-1][1].lstrip().startswith("{")):
+            for item in parse_json_lines(lines):
+                yield item if isinstance(item, Problem) else Row(item.line, item.value)
+            return
+    separator = separator_of(path, options)
     if separator is None:
         raise InputError(
             "the name does not tell the format: known endings are .csv, .tsv, .txt and .jsonl; or say what stands "
@@ -69,9 +71,11 @@ def read_rows(path: str | Path, options: DataOptions, required: Iterable[str]) -
     yield from delimited_rows(lines, separator, options, tuple(required), source_name(path))
 
 
-def separator_of(ending: str) -> str | None:
-    """What stands between the columns of a file with this ending ("" is standard input), if it is delimited text."""
-    return _SEPARATORS.get(ending)
+def separator_of(path: str | Path, options: DataOptions) -> str | None:
+    """What stands between the columns of a delimited file: the option, or what the name tells; None if nothing does."""
+    if options.separator is not None:
+        return options.separator.replace("\\t", "\t")
+    return _SEPARATORS.get("-" if str(path) == "-" else Path(name_without_compression(path)).suffix)
 
 
 def delimited_rows(
