@@ -1,0 +1,212 @@
+"""`spanbert predict`: a fine-tuned model's answers for a stream of records. Free of torch until it runs."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, BinaryIO
+
+import tyro
+
+from spanbert.errors import ConfigurationError, InputError
+from spanbert.example_files import input_file
+from spanbert.golden import Golden
+from spanbert.prediction_input import Document, ErrorRecord, Format, InputForm, Pause, read_records
+from spanbert.prediction_stream import Answer, answer_records
+from spanbert.read_summary import FileSummary, ReadSummary, counted
+from spanbert.reading_progress import ReadingProgress
+from spanbert.training.config import Device, Precision
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictConfig:
+    """Let a fine-tuned model answer for every record of a file or pipe, in order, in memory that does not grow.
+
+    Input is JSON lines or plain text, in UTF-8; output is one JSON object a line with the record's id, its line in the
+    input (from 1), and the prediction. Offsets are code points of the text as it stands in the input, end exclusive.
+    Blank lines are passed over. A record that cannot be answered becomes {"line": ..., "error": ...} in its place; the
+    others are answered all the same, and the exit status is 1. Where a pipe pauses, all that came is answered.
+    """
+
+    model: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="MODEL")]
+    """Folder of a fine-tuned model, or its name on the hub."""
+
+    file: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="[FILE|-]")] = "-"
+    """Records to answer, also .gz or .zst; `-` is standard input."""
+
+    format: Format = "auto"
+    """JSON lines or plain text; auto goes by the file's name (.jsonl, .json, .txt), or else takes input that begins
+    with { for JSON lines."""
+
+    question: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
+    """Ask this of plain text; may be given several times. For question answering only, whose JSON lines carry their own
+    questions. The text's answers then also hold the question."""
+
+    document: Document = "auto"
+    """What one text of plain text is: a line, or the whole file; auto is what suits the task."""
+
+    output: Path | None = None
+    """File for the answers instead of standard output. It grows as FILE.partial and is renamed when it is complete."""
+
+    strict: bool = False
+    """Stop at the first record that cannot be answered."""
+
+    golden: Golden = "check"
+    """The answers stored with the model: check compares them with those of today, once for each combination of library
+    versions, processor and precision, and refuses to go on if they changed; accept stores those of today in their
+    place; skip does nothing."""
+
+    device: Device = "auto"
+    """auto takes a GPU when there is one."""
+
+    precision: Precision = "auto"
+    """bf16 autocast or fp32; auto takes bf16 where the processor multiplies it in hardware."""
+
+    threads: int | None = None
+    """CPU threads of torch; the default is all cores."""
+
+    batch_pieces: int = 8192
+    """Most word pieces, padding counted, that go through the encoder at once."""
+
+    quiet: bool = False
+    """No progress and no summary on standard error."""
+
+    def __post_init__(self) -> None:
+        """Refuse values that make no sense.
+
+        Raises:
+            ConfigurationError: an option is out of range.
+        """
+        if self.batch_pieces < 1:
+            raise ConfigurationError(f"--batch-pieces must be at least 1, not {self.batch_pieces}")
+        if self.threads is not None and self.threads < 1:
+            raise ConfigurationError(f"--threads must be at least 1, not {self.threads}")
+        if not all(question.strip() for question in self.question):
+            raise ConfigurationError("--question is empty")
+
+
+def run(config: PredictConfig) -> int:
+    """Answer the records and return the exit status: 1 if there was one without an answer.
+
+    Raises:
+        CheckpointError: there is no such model, or its answers are no longer those that were stored with it.
+        ConfigurationError: the input's form does not fit the model's task.
+        InputError: the input cannot be read, or with `strict` a record cannot be answered.
+    """
+    file = input_file(config.file)
+    if file.path is not None and not file.path.exists():
+        raise InputError("there is no such file", source=file.name)
+    if config.output is not None and file.path is not None and config.output.resolve() == file.path.resolve():
+        raise ConfigurationError(f"--output {config.output} is the input: choose another name")
+    from spanbert.loading import load
+
+    if file.path is None and sys.stdin.isatty() and not config.quiet:
+        print("reading records from standard input, one a line", file=sys.stderr)
+    predictor = load(
+        config.model,
+        device=config.device,
+        precision=config.precision,
+        threads=config.threads,
+        batch_pieces=config.batch_pieces,
+        golden=config.golden,
+    ).predictor
+    counts = FileSummary(source=file.name)
+    form = InputForm(format=config.format, document=config.document, questions=config.question)
+    tally = _Tally(counts)
+    # On a terminal a bar would run through the answers.
+    quiet = config.quiet or (config.output is None and sys.stdout.isatty())
+    with (
+        ReadingProgress("predicting", [file], ReadSummary([counts]), quiet=quiet) as progress,
+        _opened(config.output) as output,
+    ):
+        records = read_records(predictor.task, config.file, form, counts)
+        for answer in progress.follow(answer_records(predictor, records)):
+            if isinstance(answer, Pause):
+                output.flush()
+                continue
+            record = _record(answer, asked=bool(config.question))
+            if config.strict and "error" in record:
+                raise InputError(record["error"], source=file.name, line=answer.line)
+            output.write(json.dumps(record, ensure_ascii=False).encode() + b"\n")
+            tally.count(record)
+            progress.show(tally.so_far())
+    if not config.quiet:
+        print(tally, file=sys.stderr)
+    return 1 if tally.num_errors else 0
+
+
+def _record(answer: Answer[Any, Any] | ErrorRecord, *, asked: bool) -> dict[str, Any]:
+    """The JSON object of the output."""
+    record = answer.to_json()
+    if isinstance(answer, ErrorRecord):
+        return record
+    if asked:
+        record["question"] = answer.example.to_json()["question"]
+    if not _is_finite(record):
+        message = "the model gives no number here: its weights are damaged, or try --precision fp32"
+        return ErrorRecord(answer.line, message, answer.example.id).to_json()
+    return record
+
+
+def _is_finite(value: object) -> bool:
+    """Whether JSON can hold all numbers of a value."""
+    if isinstance(value, float):
+        return math.isfinite(value)
+    if isinstance(value, dict):
+        return all(map(_is_finite, value.values()))
+    return all(map(_is_finite, value)) if isinstance(value, list | tuple) else True
+
+
+@contextmanager
+def _opened(path: Path | None) -> Iterator[BinaryIO]:
+    """Standard output, or a file that gets its name when all is written."""
+    if path is None:
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
+    unfinished = path.with_name(f"{path.name}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        output = unfinished.open("wb")
+    except OSError as error:
+        raise ConfigurationError(f"--output {path} cannot be written: {error.strerror}") from error
+    try:
+        with output:
+            yield output
+    except BaseException:
+        print(f"stopped before the end: the answers so far are in {unfinished}", file=sys.stderr)
+        raise
+    unfinished.replace(path)
+
+
+class _Tally:
+    """Counts for the summary."""
+
+    def __init__(self, counts: FileSummary) -> None:
+        self.num_records = self.num_errors = 0
+        self._counts = counts
+        self._started = time.monotonic()
+
+    def count(self, record: dict[str, Any]) -> None:
+        """One record was written."""
+        self.num_records += 1
+        self.num_errors += "error" in record
+
+    def so_far(self) -> str:
+        """For the line of progress."""
+        return counted(self.num_records, "record") + (f", {self._errors()}" if self.num_errors else "")
+
+    def _errors(self) -> str:
+        return counted(self.num_errors, "error")
+
+    def __str__(self) -> str:
+        speed = self.num_records / max(time.monotonic() - self._started, 1e-9)
+        blank = self._counts.skipped.get("blank")
+        passed_over = f", {counted(blank.count, 'blank line')} passed over" if blank else ""
+        return f"{counted(self.num_records, 'record')}, {self._errors()}{passed_over}, {speed:,.1f} records/s"
