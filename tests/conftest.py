@@ -58,3 +58,47 @@ def tiny(corpus_folder: Path, tmp_path: Path) -> Callable[..., Any]:
         return PretrainConfig(**{**defaults, **options})
 
     return config
+
+
+@pytest.fixture(scope="session")
+def encoder_folder(corpus_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model of random weights with a vocabulary of the sample corpus: what fine-tuning starts from in tests."""
+    import torch
+
+    from spanbert.checkpoints import save_pretraining_model
+    from spanbert.tasks.pretraining.corpus import Corpus
+    from spanbert.tasks.pretraining.head import HeadSettings, SpanBertForPreTraining, initial_config
+
+    tokenizer = Corpus.open(corpus_folder).tokenizer
+    torch.manual_seed(0)
+    model = SpanBertForPreTraining(
+        initial_config(
+            HeadSettings(sbo_positions=4, nsp=False),
+            vocab_size=tokenizer.vocab_size,
+            hidden_size=32,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            intermediate_size=64,
+            max_position_embeddings=128,
+        )
+    )
+    folder = tmp_path_factory.mktemp("encoder") / "encoder"
+    save_pretraining_model(model, tokenizer, folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def task_files(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """A function that gives a folder with train.jsonl and dev.jsonl of the sample corpus for a task."""
+    from spanbert.sample_corpus import sample_documents
+    from spanbert.sample_corpus.task_files import write_task_files
+
+    folders: dict[str, Path] = {}
+
+    def files(task: str) -> Path:
+        if task not in folders:
+            folders[task] = tmp_path_factory.mktemp(task)
+            write_task_files(task, sample_documents(), folders[task])
+        return folders[task]
+
+    return files

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,8 @@ from spanbert.sample_corpus import (
 from spanbert.sample_corpus.__main__ import main
 from spanbert.sample_corpus.export import SampleConfig, run
 from spanbert.spans import Span
+from spanbert.task import examples_of
+from spanbert.tasks import find_task
 
 HEADERS = "title: The Ferry\ntopic: places\nkind: article\n---\n"
 FERRY = (
@@ -380,3 +383,17 @@ def test_an_output_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(ConfigurationError, match="cannot write to"):
         run(SampleConfig(output=tmp_path / "file"))
+
+
+@pytest.mark.parametrize("task", ["question-answering", "ner", "relations", "classification"])
+def test_the_annotations_are_data_files_of_tasks(task: str, task_files: Callable[[str], Path]) -> None:
+    folder = task_files(task)
+    task_class = find_task(task)
+    options = task_class.data_options()
+    ids: list[str] = []
+    for name in ("train.jsonl", "dev.jsonl"):
+        examples, problems = examples_of(task_class.read(folder / name, options))
+        assert not problems
+        assert not list(task_class.check(examples, options))
+        ids += [located.example.id for located in examples]
+    assert len(ids) == len(set(ids)) > 300

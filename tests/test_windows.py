@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -29,7 +31,7 @@ def test_windows_cover_the_text_and_every_piece_is_decided_once(text: tuple[int,
     windows = cut_windows(num_pieces, room, overlap, starts=starts)
     assert windows[0].start == 0
     assert windows[-1].end == num_pieces
-    for before, after in zip(windows, windows[1:], strict=False):
+    for before, after in itertools.pairwise(windows):
         assert before.start < after.start <= before.end < after.end
     assert all(window.end - window.start <= room for window in windows)
     owner = deciding_windows(windows, num_pieces)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from spanbert.errors import InputError
 from spanbert.example_files import source_name
+from spanbert.problem_lists import problem_lines
 from spanbert.read_summary import counted
-from spanbert.task import ExampleT, PredictionT, Problem, Task, examples_of
+from spanbert.task import ExampleT, PredictionT, Task, examples_of
 
 _SHOWN = 3
 
@@ -46,21 +46,11 @@ def load_examples(
             source=source,
             line=first.line,
         )
-    for line in describe_problems(problems, source, hint=f"`spanbert check {task.name} {source}` lists all"):
-        say(line)
+    if problems:
+        say(f"{source}:")
+        for line in problem_lines(problems, most=_SHOWN):
+            say(f"  {line}")
+        say(f"  (`spanbert check {task.name} {source}` lists all)")
     if not located:
         raise InputError(f"holds no example for {task.name} ({counted(len(skipped), 'bad record')})", source=source)
     return [one.example for one in located]
-
-
-def describe_problems(problems: list[Problem], source: str, *, hint: str) -> list[str]:
-    """Lines for people: of every kind how many, and the first few."""
-    lines = []
-    for kind, number in Counter(problem.kind for problem in problems).most_common():
-        cases = [problem for problem in problems if problem.kind == kind]
-        what = "left out" if cases[0].skipped else "used all the same"
-        lines.append(f"{source}: {kind}: {counted(number, 'record')} {what}")
-        lines += [f"  line {case.line}: {case.detail}" for case in cases[:_SHOWN]]
-        if number > _SHOWN:
-            lines.append(f"  ... {hint}")
-    return lines

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -49,6 +50,15 @@ class TrainingWindows:
         if not units:
             raise InputError("there is nothing to train on")
         return cls(units, len(examples), num_long)
+
+    @property
+    def left_out(self) -> dict[str, int]:
+        """What the task leaves out of training: the sums of the windows' counts that are named `left_out_...`."""
+        sums: Counter[str] = Counter()
+        for unit in self.units:
+            for window in unit:
+                sums.update({name: number for name, number in window.counts.items() if name.startswith("left_out_")})
+        return {name: number for name, number in sums.items() if number}
 
     @property
     def num_pieces(self) -> int:

@@ -153,6 +153,8 @@ def _about(
         f"{record['machine']['precision']} on {record['machine']['device_name']}",
         f"validating on {len(validation.examples):,} examples by {task.main_metric}",
     ]
+    for name, number in windows.left_out.items():
+        lines.insert(1, f"left out of training: {number:,} {name.removeprefix('left_out_').replace('_', ' ')}")
     made_up = [name for name in report.new if name.startswith("bert.")]
     if made_up and any(name.removeprefix("bert.") in model.bert.state_dict() for name in made_up):
         lines.insert(0, f"{config.model} lacks {', '.join(made_up)}: made new, as the head is")

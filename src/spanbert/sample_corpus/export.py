@@ -12,11 +12,12 @@ import tyro
 
 from spanbert.errors import ConfigurationError
 from spanbert.sample_corpus.reader import SampleDocument, sample_documents
+from spanbert.sample_corpus.task_files import write_task_files
 
 
 @dataclass(frozen=True, kw_only=True)
 class SampleConfig:
-    """Write the sample corpus that ships with this package as text files or as JSON lines."""
+    """Write the sample corpus that ships with this package: as text files, as JSON lines, or as data for a task."""
 
     output: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="FOLDER")]
     """Folder to write to; it is made where it is missing, and files of the same names are replaced."""
@@ -25,6 +26,10 @@ class SampleConfig:
     """`text`: a .txt file for each document, its title on the first line, then a paragraph a line. `jsonl`: one file
     sample.jsonl with a document a line: id, text, spans (the entities, as [start, end, kind] in code points of the
     text), title, topic, language."""
+
+    task: Literal["question-answering", "ner", "relations", "classification"] | None = None
+    """Write train.jsonl and dev.jsonl for `spanbert finetune TASK` instead: questions with answers; paragraphs with
+    entities, with relations, or with the topic of their document as label. Every fifth document is in dev.jsonl."""
 
     language: Literal["en", "zh", "all"] = "en"
     """Which documents: English (en), Chinese (zh) or both (all)."""
@@ -38,6 +43,13 @@ def run(config: SampleConfig) -> int:
     documents = sample_documents(None if config.language == "all" else config.language)
     try:
         config.output.mkdir(parents=True, exist_ok=True)
+        if config.task is not None:
+            counts = write_task_files(config.task, documents, config.output)
+            written_files = " and ".join(
+                f"{number} records to {config.output / name}" for name, number in counts.items()
+            )
+            print(f"wrote {written_files}", file=sys.stderr)
+            return 0
         if config.format == "jsonl":
             written = config.output / "sample.jsonl"
             written.write_text("".join(_json_line(document) for document in documents), encoding="utf-8", newline="\n")
