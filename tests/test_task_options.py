@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import pytest
 import tyro
-from fake_task import LabelledLines, LineOptions, LineSettings, labelled_lines
+from labelled_lines_task import LabelledLines, LineOptions, LineSettings, labelled_lines
 
 from spanbert import cli, tasks
 from spanbert.errors import CheckpointError, ConfigurationError
@@ -105,8 +105,8 @@ def test_a_task_is_found_or_the_nearest_named(monkeypatch: pytest.MonkeyPatch) -
 def test_other_packages_add_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
     entries = EntryPoints(
         [
-            EntryPoint("lines", "fake_task:LabelledLines", tasks.ENTRY_POINT_GROUP),
-            EntryPoint("broken", "fake_task:Nothing", tasks.ENTRY_POINT_GROUP),
+            EntryPoint("lines", "labelled_lines_task:LabelledLines", tasks.ENTRY_POINT_GROUP),
+            EntryPoint("broken", "labelled_lines_task:Nothing", tasks.ENTRY_POINT_GROUP),
         ]
     )
     monkeypatch.setattr(tasks, "entry_points", entries.select)

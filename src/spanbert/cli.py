@@ -65,6 +65,15 @@ VERBS = {
         f"{_PRETRAINING}.evaluate:run",
         "measure a pre-trained model on a corpus",
     ),
+    "check": Verb(
+        "spanbert.check:CheckConfig",
+        "spanbert.check:run",
+        "say what is in a task's data file, and what is wrong",
+        "data",
+    ),
+    "score": Verb(
+        "spanbert.score:ScoreConfig", "spanbert.score:run", "official figures of predictions in files", "data"
+    ),
     "fill": Verb(
         f"{_PRETRAINING}.fill:FillConfig",
         f"{_PRETRAINING}.fill:run",
