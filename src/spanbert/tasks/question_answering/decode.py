@@ -93,7 +93,7 @@ def _best_spans(
 
 def _candidate(context: str, document: int, start: int, end: int, score: float) -> Candidate | None:
     """The candidate with the accents that belong to its last character; None where it has nothing that can be seen."""
-    while end < len(context) and unicodedata.combining(context[end]):
+    while end < len(context) and unicodedata.category(context[end])[0] == "M":
         end += 1
     text = context[start:end]
     return None if not text or text.isspace() else Candidate(document, start, end, text, score)
