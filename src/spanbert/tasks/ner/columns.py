@@ -172,12 +172,13 @@ def _wrong_columns(line: int, columns: list[list[str]], options: EntityDataOptio
 
 
 def is_by_character(words: Iterable[str]) -> bool:
-    """Whether words are the characters of Chinese or Japanese text: half of them at least are one such character."""
-    num_words = num_cjk = 0
+    """Whether words are the characters of Chinese or Japanese text: half of those with letters are one such letter."""
+    num_words = num_single = 0
     for word in words:
-        num_words += 1
-        num_cjk += len(word) == 1 and _CJK.match(word) is not None
-    return num_words > 0 and 2 * num_cjk >= num_words
+        if word[:1].isalpha():
+            num_words += 1
+            num_single += len(word) == 1 and _CJK.match(word) is not None
+    return num_words > 0 and 2 * num_single >= num_words
 
 
 def join_words(words: Sequence[str], *, chinese: bool = False) -> tuple[str, tuple[Span, ...]]:

@@ -223,7 +223,8 @@ def _owned_spans(units: Units, windows: Sequence[Span], number: int, max_width: 
         while 0 <= other < len(windows) and windows[other].end > begin and windows[other].start < end:
             keep &= own + (step > 0) > _span_context(*pieces, windows[other], len(units.pieces))
             other += step
-    return rows[keep]
+    kept: Int64Array = rows[keep]
+    return kept
 
 
 def _span_context(firsts: Int64Array, lasts: Int64Array, window: Span, num_pieces: int) -> Int64Array:
