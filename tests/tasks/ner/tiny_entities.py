@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import torch
@@ -39,24 +40,25 @@ def learned(examples: list[EntityExample], **settings: Any) -> NamedEntityRecogn
     return NamedEntityRecognition(EntitySettings(**defaults | settings)).learn(examples)
 
 
-def tiny_model(task: NamedEntityRecognition, tokenizer: PieceTokenizer, **fields: Any) -> TaskModel:
-    import dataclasses
-
+def tiny_model(
+    task: NamedEntityRecognition, tokenizer: PieceTokenizer, *, small: bool = False, **fields: Any
+) -> TaskModel:
+    """A model of random weights, without dropout: as at the beginning of training, or larger."""
     torch.manual_seed(0)
-    config = SpanBertConfig(
-        vocab_size=tokenizer.vocab_size,
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=48,
-        max_position_embeddings=64,
-        spanbert={"settings": dataclasses.asdict(task.settings)},
-        **task.model_fields() | fields,
-    )
-    model = task.model_class()(config)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.normal_(std=0.2)
+    sizes: dict[str, Any] = {
+        "vocab_size": tokenizer.vocab_size,
+        "hidden_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "intermediate_size": 48,
+        "max_position_embeddings": 64,
+    }
+    settings = {"settings": dataclasses.asdict(task.settings)}
+    model = task.model_class()(SpanBertConfig(spanbert=settings, **task.model_fields() | sizes | fields))
+    if not small:
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.normal_(std=0.2)
     return model.eval()
 
 
