@@ -226,7 +226,9 @@ def _json_records(
 
 
 def _json_record(task: Task[Any, Any], record: JsonRecord, line: str) -> Item:
-    id_ = record.value.setdefault("id", str(record.line))
+    if record.value.get("id") is None:
+        record.value["id"] = str(record.line)
+    id_ = record.value["id"]
     # In a line that is UTF-8 only an escape can stand for half a character. Neither the pieces nor the output hold it.
     if "\\ud" in line.lower() and (place := _find_surrogate(record.value)) is not None:
         shown = None if _SURROGATE.search(str(id_)) else str(id_)
