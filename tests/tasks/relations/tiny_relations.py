@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-
 from spanbert.checkpoint_saving import save_pretraining_model
 from spanbert.sample_corpus import sample_documents
 from spanbert.special_pieces import add_special_pieces

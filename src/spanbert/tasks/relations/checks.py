@@ -48,12 +48,11 @@ def describe_relations(examples: Sequence[RelationExample], options: RelationOpt
     negative = negative_label(labels, options)
     relations: Counter[str] = Counter()
     types: Counter[str] = Counter()
-    pairs: Counter[str] = Counter()
+    pairs = {"judged": 0, "left out (too far apart)": 0}
     for example in examples:
         judged = judged_pairs(example, options)
         pairs["judged"] += len(judged.pairs)
-        if judged.num_left_out:
-            pairs["left out (too far apart)"] += judged.num_left_out
+        pairs["left out (too far apart)"] += judged.num_left_out
         types.update(entity.type or "(no type)" for entity in example.entities)
         if example.relations is not None:
             gold = gold_labels(example, negative)
@@ -64,5 +63,5 @@ def describe_relations(examples: Sequence[RelationExample], options: RelationOpt
     return {
         "relations": dict(relations.most_common()),
         "entity types": dict(types.most_common()),
-        "pairs": dict(pairs),
+        "pairs": pairs,
     }

@@ -49,7 +49,7 @@ def decode_relations(scored: Scored[RelationExample], settings: RelationSettings
         relations=tuple(relations),
         num_judged=len(pairs),
         num_left_out=sum(place.num_left_out for place in places),
-        num_split=sum(place.is_split for place in places),
+        num_split=sum(len(place.pairs) for place in places if place.is_split),
     )
 
 

@@ -29,7 +29,7 @@ class Place:
     """What stands in a window.
 
     pairs: int64 [P, 2], head and tail of each of its rows.
-    is_split: whether its pair is shown in two parts.
+    is_split: whether its pairs are shown in two parts.
     num_left_out: pairs of the whole example that are not judged; in its first window.
     """
 
@@ -62,27 +62,35 @@ class _Shown(NamedTuple):
 def relation_windows(
     example: RelationExample, tokenizer: PieceTokenizer, settings: RelationSettings, *, training: bool
 ) -> list[Window]:
-    """The windows of an example, one at least; without a pair to judge it is [CLS] [SEP].
+    """The windows of an example.
+
+    At prediction there is one at least: without a pair to judge, [CLS] [SEP]. In training there is none for an example
+    from which nothing can be learned.
 
     Raises:
         InputError: the text cannot be encoded, or the tokenizer lacks the markers.
     """
     judged = judged_pairs(example, settings)
-    pairs = judged.pairs
     labels = None
     if training:
-        if example.relations is None:
-            pairs = pairs[:0]
-        labels = _targets(example, pairs, settings)
+        if example.relations is None or not len(judged.pairs):
+            return []
+        labels = _targets(example, judged.pairs, settings)
     types = _type_numbers(example, settings)
     windows: list[Window] = []
-    for shown in _shown(example, pairs, tokenizer, settings):
-        place = Place(pairs[shown.rows], shown.is_split, 0 if windows else judged.num_left_out)
+    for shown in _shown(example, judged.pairs, tokenizer, settings):
+        place = Place(judged.pairs[shown.rows], shown.is_split, 0 if windows else judged.num_left_out)
         values: dict[str, Array] = {"types": types[place.pairs]}
         counts = {}
         if labels is not None:
             values["labels"] = labels[shown.rows]
-            counts["relations"] = int((values["labels"] != UNKNOWN).sum())
+            num_targets = int((values["labels"] != UNKNOWN).sum())
+            counts = {
+                "relations": num_targets,
+                "left_out_far_pairs": place.num_left_out,
+                "left_out_text_between_spans": len(shown.rows) if shown.is_split else 0,
+                "left_out_unknown_labels": len(shown.rows) - num_targets,
+            }
         windows.append(
             Window(shown.pieces, positions={"pairs": shown.boundaries}, values=values, counts=counts, place=place)
         )
@@ -163,7 +171,8 @@ def _marked(
 def _unmarked(
     text: _Encoded, pairs: npt.NDArray[np.int64], tokenizer: PieceTokenizer, settings: RelationSettings
 ) -> Iterator[_Shown]:
-    """Windows of the text as it is, each with the pairs nearest its middle; then one for each pair that fits none."""
+    """Windows of the text as it is, each with the pairs nearest its middle; then one for each pair of entities
+    that fits none of these."""
     room = settings.max_length - 2
     num_pieces = len(text.ids)
     windows = cut_windows(num_pieces, room, min(settings.stride, room - 1), starts=text.word_starts)
@@ -177,15 +186,23 @@ def _unmarked(
     earliest = np.searchsorted([window.end for window in windows], np.minimum(end, num_pieces))
     latest = np.searchsorted([window.start for window in windows], begin, side="right") - 1
     window_of_pair = np.where(earliest <= latest, (earliest + latest) // 2, -1)
-    for number in np.unique(window_of_pair[window_of_pair >= 0]).tolist():
-        rows = np.flatnonzero(window_of_pair == number)
-        start, stop = windows[number]
+    fitting = np.flatnonzero(window_of_pair >= 0)
+    fitting = fitting[np.argsort(window_of_pair[fitting], kind="stable")]
+    changes = np.flatnonzero(np.diff(window_of_pair[fitting])) + 1
+    for rows in np.split(fitting, changes) if len(fitting) else ():
+        start, stop = windows[int(window_of_pair[rows[0]])]
         pieces = np.concatenate(([tokenizer.cls_id], text.ids[start:stop], [tokenizer.sep_id]))
         head, tail = pairs[rows].T
         boundaries = np.stack((first[head], last[head], first[tail], last[tail]), axis=1) - start + 1
         yield _Shown(pieces, boundaries, rows)
+    both_ways: dict[tuple[int, int], list[int]] = {}
     for row in np.flatnonzero(window_of_pair < 0).tolist():
-        head, tail = (Span(int(first[entity]), int(last[entity]) + 1) for entity in pairs[row])
-        view = pair_view(num_pieces, head, tail, room=room, extra=0, longest=(room - 1) // 2)
+        one, other = sorted(pairs[row].tolist())
+        both_ways.setdefault((one, other), []).append(row)
+    for (one, other), same in both_ways.items():
+        of_one, of_other = (Span(int(first[entity]), int(last[entity]) + 1) for entity in (one, other))
+        view = pair_view(num_pieces, of_one, of_other, room=room, extra=0, longest=(room - 1) // 2)
         written = write_view(text.ids, view, None, tokenizer.cls_id, tokenizer.sep_id)
-        yield _Shown(written.pieces, np.array([written.boundaries]), np.array([row]), is_split=True)
+        there = np.array(written.boundaries)
+        boundaries = np.stack([there if pairs[row, 0] == one else np.roll(there, 2) for row in same])
+        yield _Shown(written.pieces, boundaries, np.array(same), len(view.parts) > 1)
