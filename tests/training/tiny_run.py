@@ -55,8 +55,8 @@ class Network(nn.Module):
         self.out = nn.Linear(3, 1)
 
     def forward(self, batch: PointBatch) -> StepOutput:
-        hidden = nn.functional.dropout(torch.tanh(self.first(batch.inputs)), 0.1, self.training)
-        predicted = self.out(torch.tanh(self.second(hidden))).squeeze(-1)
+        hidden = nn.functional.dropout(self.first(batch.inputs), 0.1, self.training)
+        predicted = self.out(self.second(hidden)).squeeze(-1)
         return StepOutput({"squared": ((predicted - batch.targets) ** 2).sum()}, {})
 
 

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal
 
 from spanbert.errors import ConfigurationError
 
-Schedule = Literal["linear", "cosine", "constant_with_warmup"]
+Optimizer = Literal["adamw", "adam", "rmsprop", "adafactor"]
+Schedule = Literal["linear", "cosine", "polynomial", "constant_with_warmup", "step"]
 Precision = Literal["auto", "fp32", "bf16"]
 Device = Literal["auto", "cpu", "cuda"]
+
+# Options that only some optimisers and schedules know.
+_KNOWN_BY: dict[str, tuple[str, tuple[str, ...]]] = {
+    "adam_betas": ("optimizer", ("adamw", "adam")),
+    "adam_epsilon": ("optimizer", ("adamw", "adam", "rmsprop")),
+    "schedule_power": ("schedule", ("polynomial",)),
+    "schedule_step_size": ("schedule", ("step",)),
+    "schedule_gamma": ("schedule", ("step",)),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,19 +46,33 @@ class TrainingConfig:
     """Highest learning rate."""
 
     schedule: Schedule = "linear"
-    """What the learning rate does after the warm-up, by the names of transformers."""
+    """What the learning rate does after the warm-up, by the names of transformers: falls to 0 in a line, a half cosine
+    or a polynomial, or stays; `step` multiplies it by --schedule-gamma now and then, as torch's StepLR does."""
+
+    schedule_power: float = 1.0
+    """Power of the schedule `polynomial`; 1 is `linear`, more falls faster."""
+
+    schedule_step_size: int = 0
+    """Optimiser steps between two drops of the schedule `step`; 0 means a third of those after the warm-up."""
+
+    schedule_gamma: float = 0.1
+    """What the schedule `step` multiplies the learning rate by."""
 
     warmup: float = 0.1
     """Share of the steps over which the learning rate rises from 0."""
 
-    weight_decay: float = 0.01
-    """AdamW's weight decay; biases and LayerNorm have none."""
+    optimizer: Optimizer = "adamw"
+    """AdamW, Adam and RMSprop of torch, or Adafactor of transformers, which needs the least memory."""
+
+    weight_decay: float | None = None
+    """Weight decay of matrices; biases and LayerNorm have none. When not given, 0.01 with adamw and adafactor, which
+    shrink the weights themselves, and 0 with adam and rmsprop, which add it to the gradient (an L2 penalty)."""
 
     adam_betas: tuple[float, float] = (0.9, 0.999)
-    """AdamW's decay rates of the two moments."""
+    """Decay rates of the two moments of adamw and adam."""
 
     adam_epsilon: float = 1e-8
-    """AdamW's term against division by zero."""
+    """Term against division by zero of adamw, adam and rmsprop."""
 
     max_grad_norm: float = 1.0
     """Gradients are scaled down to this norm; 0 turns clipping off."""
@@ -98,14 +122,17 @@ class TrainingConfig:
         Raises:
             ConfigurationError: an option is out of range.
         """
-        positive = ("batch_size", "micro_batch_pieces", "log_every", "keep_checkpoints", "learning_rate", "epochs")
+        positive = (
+            "batch_size", "micro_batch_pieces", "log_every", "keep_checkpoints", "learning_rate", "epochs",
+            "schedule_power", "schedule_gamma",
+        )  # fmt: skip
         for name in positive:
             if not 0 < getattr(self, name) < float("inf"):
                 raise ConfigurationError(f"--{name.replace('_', '-')} must be above 0, not {getattr(self, name)}")
         if self.steps is not None and self.steps <= 0:
             raise ConfigurationError(f"--steps must be above 0, not {self.steps}")
-        for name in ("validate_every", "save_every", "max_grad_norm", "weight_decay"):
-            if not 0 <= getattr(self, name) < float("inf"):
+        for name in ("validate_every", "save_every", "max_grad_norm", "weight_decay", "schedule_step_size"):
+            if not 0 <= (getattr(self, name) or 0) < float("inf"):
                 raise ConfigurationError(
                     f"--{name.replace('_', '-')} must be a number from 0 on, not {getattr(self, name)}"
                 )
@@ -121,3 +148,21 @@ class TrainingConfig:
             raise ConfigurationError("--adam-betas are shares from 0 to below 1, and --adam-epsilon is above 0")
         if self.resume and self.overwrite:
             raise ConfigurationError("--resume and --overwrite contradict each other: choose one")
+        self._refuse_what_is_not_known()
+
+    def _refuse_what_is_not_known(self) -> None:
+        defaults = {field.name: field.default for field in fields(self)}
+        for name, (choice, known_by) in _KNOWN_BY.items():
+            chosen = getattr(self, choice)
+            if chosen not in known_by and getattr(self, name) != defaults[name]:
+                raise ConfigurationError(
+                    f"--{name.replace('_', '-')} has no effect with --{choice} {chosen}, only with "
+                    f"{', '.join(known_by)}: drop it"
+                )
+
+    @property
+    def decay_of_matrices(self) -> float:
+        """The weight decay that is given, or the optimiser's default."""
+        if self.weight_decay is not None:
+            return self.weight_decay
+        return 0.01 if self.optimizer in ("adamw", "adafactor") else 0.0

@@ -101,6 +101,8 @@ class TrainingPlan:
         validation: by name, what measures the model on a validation set.
         selection: how the best weights are chosen; None keeps the last ones only.
         hot_modules: the modules that `--compile` compiles.
+        head_learning_rate: highest learning rate of all that is not the encoder; None means that of the configuration.
+        layer_decay: how much slower each layer of the encoder learns than the one above it; see `parameter_groups`.
         denominator_offsets: by loss name, a number added to the targets of a step before dividing.
         fingerprint: everything that shapes the course of the run; a run with another one cannot be resumed.
         environment: what else may change the last bits of a result; a run with another one is resumed with a warning.
@@ -113,6 +115,8 @@ class TrainingPlan:
     validation: Mapping[str, Validator]
     selection: Selection | None = None
     hot_modules: Sequence[nn.Module] = ()
+    head_learning_rate: float | None = None
+    layer_decay: float = 1.0
     denominator_offsets: Mapping[str, float] = field(default_factory=dict)
     fingerprint: Mapping[str, Any] = field(default_factory=dict)
     environment: Mapping[str, Any] = field(default_factory=dict)

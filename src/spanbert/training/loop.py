@@ -18,7 +18,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -27,7 +26,6 @@ from accelerate import Accelerator
 from accelerate.utils import DistributedType
 from safetensors import SafetensorError
 from torch import Tensor, nn
-from transformers import get_scheduler
 
 from spanbert.errors import CheckpointError, ConfigurationError, TrainingError
 from spanbert.randomness import block_keys
@@ -37,8 +35,10 @@ from spanbert.training.config import TrainingConfig
 from spanbert.training.contract import Batch, StepOutput, TrainingPlan
 from spanbert.training.devices import compile_in_place, deterministic
 from spanbert.training.meter import Meter
+from spanbert.training.optimizers import make_optimizer, make_schedule, parameter_groups
 from spanbert.training.progress import Reporter, format_figures, warn
 from spanbert.training.record import History, read_history
+from spanbert.training.stopping import StopRequest
 
 
 def num_steps(config: TrainingConfig, num_examples: int) -> int:
@@ -46,15 +46,6 @@ def num_steps(config: TrainingConfig, num_examples: int) -> int:
     if config.steps is not None:
         return config.steps
     return max(1, math.ceil(config.epochs * num_examples / config.batch_size))
-
-
-def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Two groups for AdamW: matrices with weight decay; biases and LayerNorm, which are vectors, without."""
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    return [
-        {"params": [p for p in trained if p.ndim > 1], "weight_decay": weight_decay},
-        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
-    ]
 
 
 class Trainer:
@@ -91,20 +82,18 @@ class Trainer:
         self.history = History(config.output / "history.jsonl", enabled=accelerator.is_main_process)
         if config.compile:
             compile_in_place(plan.hot_modules, accelerator.device, warn)
-        optimizer = torch.optim.AdamW(
-            parameter_groups(model, config.weight_decay),
-            lr=config.learning_rate,
-            betas=config.adam_betas,
-            eps=config.adam_epsilon,
-            fused=True,
+        groups = parameter_groups(
+            model,
+            weight_decay=config.decay_of_matrices,
+            learning_rate=config.learning_rate,
+            head_learning_rate=plan.head_learning_rate,
+            layer_decay=plan.layer_decay,
         )
-        self.model, self.optimizer = accelerator.prepare(model, optimizer)
-        self.scheduler = get_scheduler(
-            config.schedule, self.optimizer, round(config.warmup * self.total_steps), self.total_steps
-        )
+        self.model, self.optimizer = accelerator.prepare(model, make_optimizer(groups, config))
+        self.scheduler = make_schedule(self.optimizer, config, self.total_steps)
         accelerator.register_for_checkpointing(self.scheduler)
         self._meter = Meter()
-        self._stop_signal = 0
+        self._stop = StopRequest()
         self._last_saved = -1
 
     @property
@@ -137,7 +126,7 @@ class Trainer:
         save_every = self.config.save_every or max(1, self.total_steps // 10)
         if self._best.out_of_patience():  # a resumed run that had ended
             return 0
-        with deterministic(self.accelerator.device), self._stopping_on_signals(), self._prefetched() as steps:
+        with deterministic(self.accelerator.device), self._stop.listening(), self._prefetched() as steps:
             meter = self._meter
             meter.start()
             self.reporter.begin(self.step)
@@ -147,7 +136,7 @@ class Trainer:
                 last = self.step == self.total_steps
                 meter.add(figures)
                 if self.step % self.config.log_every == 0 or last:
-                    self._log(meter.read() | {"learning_rate": self.scheduler.get_last_lr()[0]})
+                    self._log(meter.read() | {"learning_rate": self._learning_rate()})
                 else:
                     self.reporter.step(self.step, None)
                 if self.step % validate_every == 0 or last:
@@ -223,7 +212,7 @@ class Trainer:
     def _global_counts(self, micro_batches: Sequence[Batch]) -> tuple[dict[str, float], int]:
         """Counts of the whole step over all processes; the signal to stop travels in the same message."""
         # A signal may come at any moment, to one process only: all act on what stands in this message.
-        stop_signal = self._stop_signal
+        stop_signal = self._stop.signal
         names = sorted(micro_batches[0].counts)
         mine = [float(sum(batch.counts[name] for batch in micro_batches)) for name in names]
         if self.accelerator.num_processes == 1:
@@ -270,6 +259,11 @@ class Trainer:
                 "make room and go on with --resume"
             ) from error
 
+    def _learning_rate(self) -> float:
+        """Where the schedule has the learning rate of the configuration; groups may have higher and lower ones."""
+        highest: float = self.optimizer.param_groups[0]["initial_lr"]
+        return self.config.learning_rate * float(self.scheduler.get_last_lr()[0]) / highest
+
     def _say(self, message: str) -> None:
         if self.accelerator.is_main_process:
             self.reporter.say(message)
@@ -292,8 +286,10 @@ class Trainer:
         unfinished = self.checkpoints.unfinished_path(self.step)
         try:
             if accelerator.is_main_process:
-                # weights and AdamW's two moments
-                num_bytes = 3 * sum(p.numel() * p.element_size() for p in self.model.parameters())
+                # Weights, and AdamW's two moments of those that are trained; the other optimisers keep less.
+                num_bytes = sum(
+                    p.numel() * p.element_size() * (3 if p.requires_grad else 1) for p in self.model.parameters()
+                )
                 require_free_space(self.config.output, num_bytes)
                 self.checkpoints.begin(self.step)
             accelerator.wait_for_everyone()
@@ -393,26 +389,6 @@ class Trainer:
 
         with ThreadPoolExecutor(1, thread_name_prefix="batches") as pool:
             yield steps(pool)
-
-    @contextmanager
-    def _stopping_on_signals(self) -> Iterator[None]:
-        """SIGTERM and Ctrl-C let the step end, save and stop; a second one stops at once."""
-
-        def stop(number: int, frame: FrameType | None) -> None:
-            if self._stop_signal:
-                raise KeyboardInterrupt
-            self._stop_signal = number  # nothing else: the signal may have come in the middle of a write
-
-        try:
-            before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
-        except ValueError:  # not the main thread: signals are the caller's affair
-            yield
-            return
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
 
 
 def _dropout_seed(seed: int, step: int, rank: int, micro_batch: int) -> int:
