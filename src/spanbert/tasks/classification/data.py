@@ -143,7 +143,8 @@ def describe_examples(examples: Sequence[ClassificationExample]) -> dict[str, Ma
     if numbers:
         counts, edges = np.histogram(numbers, bins=_NUM_BINS)
         ranges = (f"{low:.4g} to {high:.4g}" for low, high in itertools.pairwise(edges))
-        return {"values": dict(zip(ranges, map(int, counts), strict=True))}
+        values = dict(zip(ranges, map(int, counts), strict=True))
+        return {"predicted": {"a number": len(numbers)}, "values": values}
     labels = Counter(label for example in examples for label in labels_of(example.label))
     ordered = sorted(label_order(labels), key=lambda label: -labels[label])
     described: dict[str, Mapping[str, int]] = {"labels": {label: labels[label] for label in ordered}}

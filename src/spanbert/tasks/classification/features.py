@@ -107,15 +107,13 @@ def _target(example: ClassificationExample, settings: Settings) -> npt.NDArray[n
     """[1] the label's number, [1, L] which labels there are, or [1] the standardised number."""
     if settings.kind == "regression":
         if not isinstance(example.label, float):
-            raise InputError(f"example {example.id!r} has no number to learn")
+            raise InputError("there is no number to learn")
         return np.array([(example.label - settings.value_mean) / settings.value_deviation], np.float32)
     labels = labels_of(example.label)
     if example.label is None or (settings.kind == "single-label" and len(labels) != 1):
-        raise InputError(f"example {example.id!r} has {len(labels)} labels where one is needed")
+        raise InputError(f"it has {len(labels)} labels where one is needed")
     if unknown := [label for label in labels if label not in settings.labels]:
-        raise InputError(
-            f"example {example.id!r} has the label {', '.join(map(repr, unknown))}, but {known_labels(settings.labels)}"
-        )
+        raise InputError(f"the label {', '.join(map(repr, unknown))} is unknown: {known_labels(settings.labels)}")
     numbers = [settings.labels.index(label) for label in labels]
     if settings.kind == "single-label":
         return np.array(numbers, np.int64)

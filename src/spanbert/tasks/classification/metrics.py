@@ -269,6 +269,8 @@ def _matthews(table: npt.NDArray[np.int64]) -> float:
 
 
 def _pearson(one: Array, other: Array) -> float:
+    if np.ptp(one) == 0 or np.ptp(other) == 0:  # by rounding, a constant may differ from its own mean
+        return 0.0
     one, other = one - one.mean(), other - other.mean()
     scale = float(np.sqrt((one @ one) * (other @ other)))
     return float(np.clip(one @ other / scale, -1, 1)) if scale else 0.0

@@ -170,8 +170,11 @@ def _numbered(
     if not widths:
         raise InputError("there is nothing in the file", source=source)
     needed = 1 + max(map(int, required), default=0)
-    # The most frequent number, so that neither a text with separators in it nor a broken row decides.
-    width = max((width for width in widths if width >= needed), key=lambda width: (widths[width], -width), default=0)
+    # The smallest number that is no exception: rows with more have separators in their text, a few with fewer columns
+    # are broken.
+    rare = sum(widths.values()) / 20
+    enough = [width for width in widths if width >= needed]
+    width = min([width for width in enough if widths[width] >= rare] or enough, default=0)
     if not width:
         raise InputError(
             f"no row has a column {needed - 1}: the rows have {max(widths)} columns (counted from 0); is the separator "
