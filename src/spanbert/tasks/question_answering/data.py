@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -269,11 +268,21 @@ class _Squad:
 
     def _find(self, key: str, value: Any) -> None:
         """Go on to the line where the id stands; stay where it is written in a way that is not found."""
-        spellings = {re.escape(json.dumps(value, ensure_ascii=ascii_only)) for ascii_only in (True, False)}
-        match = re.compile(f'"{key}"\\s*:\\s*({"|".join(sorted(spellings))})').search(self._text, self._position)
-        if match is not None:
-            self._line += self._text.count("\n", self._position, match.end())
-            self._position = match.end()
+        places = [self._place(key, json.dumps(value, ensure_ascii=ascii_only)) for ascii_only in (True, False)]
+        found = [place for place in places if place is not None]
+        if found:
+            self._line += self._text.count("\n", self._position, min(found))
+            self._position = min(found)
+
+    def _place(self, key: str, value: str) -> int | None:
+        """The end of the next place that gives `key` this value."""
+        place = self._text.find(value, self._position)
+        while place >= 0:
+            before = self._text[max(0, place - 100) : place].rstrip()
+            if before.endswith(":") and before[:-1].rstrip().endswith(f'"{key}"'):
+                return place + len(value)
+            place = self._text.find(value, place + 1)
+        return None
 
 
 def _id(item: Mapping[str, Any], key: str) -> str:
