@@ -165,7 +165,10 @@ def _entry(task: Task[Any, Any], scored: Scored[Any]) -> dict[str, Any]:
             f"the golden input {scored.example.id!r} is too long to store its scores: take one of a few sentences"
         )
     windows = [
-        {"pieces": " ".join(map(str, window.pieces)), "scores": {name: _to_json(array) for name, array in scores.items()}}
+        {
+            "pieces": " ".join(map(str, window.pieces)),
+            "scores": {name: _to_json(array) for name, array in scores.items()},
+        }
         for window, scores in zip(scored.windows, scored.scores, strict=True)
     ]
     prediction = task.decode(scored).to_json()

@@ -113,8 +113,7 @@ def _document_of(task: Task[Any, Any], form: InputForm) -> Literal["line", "file
         )
     if not asks and task.plain_text is None:
         raise ConfigurationError(
-            f"plain text is not enough for {task.name}: give JSON lines, in the form that `spanbert check {task.name}` "
-            "reads"
+            f"plain text is not enough for {task.name}: give JSON lines, an object with the example's keys on each"
         )
     if form.document != "auto":
         return form.document
