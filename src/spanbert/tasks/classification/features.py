@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
 from spanbert.errors import InputError
-from spanbert.spans import Span
-from spanbert.task import IntArray, Window
+from spanbert.task import Window
 from spanbert.tasks.classification.config import Settings
 from spanbert.tasks.classification.data import known_labels
 from spanbert.tasks.classification.examples import ClassificationExample
@@ -33,10 +33,9 @@ def make_windows(
         InputError: a label was not learned, or a text has half a character.
         ConfigurationError: `max_length` and `stride` leave no room.
     """
-    if example.pair is None:
-        windows = _text_windows(example.text, tokenizer, settings)
-    else:
-        windows = _pair_windows(example.text, example.pair, tokenizer, settings)
+    windows = _all_windows(
+        [example.text] if example.pair is None else [example.text, example.pair], tokenizer, settings
+    )
     if not training:
         return windows
     num_left_out = max(0, len(windows) - settings.training_windows)
@@ -51,44 +50,31 @@ def make_windows(
     ]
 
 
-def _text_windows(text: str, tokenizer: PieceTokenizer, settings: Settings) -> list[Window]:
-    encoding = tokenizer.encode(text)
-    spans = cut_windows(len(encoding), settings.max_length - 2, settings.stride, starts=encoding.word_starts)
-    windows = []
-    for start, end in spans:
-        pieces = np.concatenate(([tokenizer.cls_id], encoding.ids[start:end], [tokenizer.sep_id]))
-        windows.append(Window(pieces=pieces, segments=np.zeros(len(pieces), np.int64)))
-    return windows
+def _all_windows(texts: Sequence[str], tokenizer: PieceTokenizer, settings: Settings) -> list[Window]:
+    """All windows of a text or of two.
 
-
-def _pair_windows(text: str, pair: str, tokenizer: PieceTokenizer, settings: Settings) -> list[Window]:
-    """Windows of two texts.
-
-    A text that takes at most half the room is whole in every window, beside windows of the other. Two longer ones share
-    the room evenly and are cut both; windows at the same share of the way through either stand together.
+    Of two texts, one that takes at most half the room is whole in every window, beside windows of the other. Two longer
+    ones share the room evenly and are cut both; windows at the same share of the way through either stand together.
     """
-    encodings = tokenizer.encode_batch([text, pair])
-    room = settings.max_length - 3
-    rooms = _shares(len(encodings[0]), len(encodings[1]), room)
+    flat = tokenizer.encode_ids(texts)
+    parts = np.split(flat.ids, np.cumsum(flat.lengths)[:-1])
+    room = settings.max_length - 1 - len(parts)
+    rooms = [room] if len(parts) == 1 else _shares(len(parts[0]), len(parts[1]), room)
     cuts = []
-    for encoding, own_room in zip(encodings, rooms, strict=True):
-        overlap = min(settings.stride, own_room // 2)
-        cuts.append(cut_windows(len(encoding), own_room, overlap, starts=encoding.word_starts))
-    windows = []
+    for ids, own_room in zip(parts, rooms, strict=True):
+        overlap = settings.stride if own_room == room else min(settings.stride, own_room // 2)
+        cuts.append(cut_windows(len(ids), own_room, overlap, starts=~tokenizer.continues[ids]))
     num_windows = max(map(len, cuts))
+    windows = []
     for number in range(num_windows):
-        first, second = (
-            _piece_ids(encoding.ids, cut[number * len(cut) // num_windows])
-            for encoding, cut in zip(encodings, cuts, strict=True)
-        )
-        pieces = np.concatenate(([tokenizer.cls_id], first, [tokenizer.sep_id], second, [tokenizer.sep_id]))
-        segments = np.repeat([0, 1], [len(first) + 2, len(second) + 1])
-        windows.append(Window(pieces=pieces, segments=segments))
+        spans = [cut[number * len(cut) // num_windows] for cut in cuts]
+        pieces = [np.array([tokenizer.cls_id])]
+        for ids, (start, end) in zip(parts, spans, strict=True):
+            pieces += [ids[start:end], np.array([tokenizer.sep_id])]
+        lengths = np.array([end - start + 1 for start, end in spans])
+        lengths[0] += 1  # [CLS]
+        windows.append(Window(pieces=np.concatenate(pieces), segments=np.repeat(np.arange(len(spans)), lengths)))
     return windows
-
-
-def _piece_ids(ids: IntArray, span: Span) -> IntArray:
-    return ids[span.start : span.end]
 
 
 def _shares(num_first: int, num_second: int, room: int) -> tuple[int, int]:
