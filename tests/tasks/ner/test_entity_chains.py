@@ -21,7 +21,7 @@ def random_crf(seed: int) -> LinearChainCrf:
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in crf.parameters():
-            parameter.copy_(torch.randn(parameter.shape, generator=generator))
+            parameter.copy_(torch.randn(parameter.shape, generator=generator) / 20)
     return crf
 
 

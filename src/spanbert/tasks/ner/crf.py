@@ -8,6 +8,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+_SCALE = 20.0
+"""What the parameters are multiplied by. The optimiser moves each by about the learning rate a step; at the rates that
+suit the encoder, transitions that began at 0 would still be near 0 at the end."""
 FORBIDDEN = -10_000.0
 """Score of what cannot be; finite, so that a sum over nothing else is still a number."""
 
@@ -33,7 +36,7 @@ class LinearChainCrf(nn.Module):
         # The tag after which I- may come, besides itself, is the one before it in the order.
         follows = (tags[:, None] == tags) | (tags[:, None] == tags - 1)  # [L, L]
         allowed = torch.cat((follows | ~is_inside, ~is_inside[None], torch.ones_like(is_inside)[None]))
-        table = torch.cat((self.transitions, self.start[None], self.end[None]))
+        table = _SCALE * torch.cat((self.transitions, self.start[None], self.end[None]))
         return table.masked_fill(~allowed, FORBIDDEN)
 
     def loss(self, emissions: Tensor, targets: Tensor, lengths: Tensor, edges: Tensor) -> Tensor:
