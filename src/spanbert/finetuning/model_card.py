@@ -69,8 +69,8 @@ A model for {task.name} ({record["parameters"]:,} parameters), fine-tuned from `
 
 {_figures(result.metrics)}
 The dev set also chose the checkpoint, thresholds and temperatures, so these figures are a little too good; measure on
-a test set with `spanbert evaluate {name} FILE`. `curves.png` shows the course of the training.
-{_seeds(record, task.main_metric)}
+a test set with `spanbert evaluate {name} FILE`.
+{_curves(record)}{_seeds(record, task.main_metric)}
 ## Limits
 
 The model knows the labels and the kind of text it was trained on, with their errors and prejudices. Probabilities are
@@ -82,6 +82,11 @@ def _data(record: Mapping[str, Any]) -> str:
     files = ", ".join(f"`{path}` (SHA-256 {digest[:12]})" for path, digest in record.get("files", {}).items())
     counts = ", ".join(f"{number:,} {name}" for name, number in record["examples"].items())
     return f"{counts} examples; {files}" if files else f"{counts} examples"
+
+
+def _curves(record: Mapping[str, Any]) -> str:
+    """A run on examples in memory leaves no curves beside its model."""
+    return "`curves.png` shows the course of the training.\n" if "files" in record else ""
 
 
 def _figures(metrics: Mapping[str, float]) -> str:

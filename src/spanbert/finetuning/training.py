@@ -18,6 +18,7 @@ from spanbert.finetuning.config import FinetuneConfig
 from spanbert.finetuning.data import FinetuneData, TrainingWindows
 from spanbert.finetuning.validation import TaskValidation, predictor_in_training
 from spanbert.predicting import Predictor
+from spanbert.special_pieces import add_special_pieces
 from spanbert.task import Task
 from spanbert.task_checkpoints import new_task_model
 from spanbert.task_model import TaskModel
@@ -83,6 +84,7 @@ def finetune_examples(
     task = task.learn(train)
     tokenizer = load_tokenizer(config.model)
     model, report = new_task_model(task, config.model, dropout=config.dropout, seed=config.seed)
+    add_special_pieces(model, tokenizer, task.extra_pieces)
     _check_length(task, model)
     windows = TrainingWindows.of(task, train, tokenizer)
     validation = TaskValidation(
