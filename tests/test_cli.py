@@ -63,6 +63,11 @@ def test_an_error_is_one_line_and_status_1(tmp_path: Path, capsys: pytest.Captur
         ["fill", "--help"],
         ["sample", "text"],
         ["convert", "--help"],
+        ["finetune", "ner", "--help"],
+        ["check", "--help"],
+        ["check", "relations", "--help"],
+        ["score", "question-answering", "--help"],
+        ["predict", "--help"],
     ],
     ids=" ".join,
 )

@@ -65,6 +65,9 @@ VERBS = {
         f"{_PRETRAINING}.evaluate:run",
         "measure a pre-trained model on a corpus",
     ),
+    "predict": Verb(
+        "spanbert.predict:PredictConfig", "spanbert.predict:run", "let a fine-tuned model answer for records of a file"
+    ),
     "check": Verb(
         "spanbert.check:CheckConfig",
         "spanbert.check:run",
