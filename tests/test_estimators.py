@@ -4,9 +4,12 @@
 from __future__ import annotations
 
 import pickle
+import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +24,13 @@ from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV, cross_val_predict, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
+from sklearn.utils import estimator_checks
 
 from spanbert.errors import ConfigurationError, InputError
 from spanbert.estimators.base import TaskEstimator
 from spanbert.estimators.spans import EntityRecognizer, QuestionAnswerer, RelationClassifier
 from spanbert.estimators.texts import MultiLabelTextClassifier, TextClassifier, TextRegressor
+from spanbert.finetuning.training import FinetuneResult, finetune_examples
 from spanbert.loading import load
 
 GOOD = [f"a wonderful film and {word}" for word in ("bright", "warm", "funny", "deep", "alive", "true", "new", "old")]
@@ -171,6 +176,25 @@ def test_parameters_are_kept_as_they_were_given(kind: type[TaskEstimator]) -> No
         estimator.predict(["a"])
 
 
+@pytest.mark.parametrize("kind", ESTIMATORS)
+@pytest.mark.parametrize(
+    "check",
+    [
+        "check_estimator_cloneable",
+        "check_estimator_repr",
+        "check_estimator_tags_renamed",
+        "check_get_params_invariance",
+        "check_mixin_order",
+        "check_no_attributes_set_in_init",
+        "check_set_params",
+        "check_valid_tag_types",
+    ],
+)
+def test_the_checks_of_scikit_learn_that_need_no_numbers_pass(kind: type[TaskEstimator], check: str) -> None:
+    # All its other checks fit matrices of numbers, and the estimators read text.
+    getattr(estimator_checks, check)(kind.__name__, kind("some-model"))
+
+
 def test_a_clone_of_a_fitted_estimator_is_not_fitted(make: Make) -> None:
     with pytest.raises(NotFittedError):
         clone(make(TextClassifier).fit(TEXTS, LABELS)).predict(TEXTS)
@@ -207,6 +231,29 @@ def test_a_pickle_predicts_the_same(make: Make) -> None:
     assert copy.get_params() == estimator.get_params()
     assert (copy.metrics_, copy.classes_.tolist()) == (estimator.metrics_, ["bad", "good"])
     assert pickle.loads(pickle.dumps(make(TextClassifier))).get_params() == make(TextClassifier).get_params()
+
+
+def test_nothing_stays_in_the_folder_for_temporary_files(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    pickle.loads(pickle.dumps(make(TextClassifier, dev_share=0.25).fit(TEXTS, LABELS))).predict(TEXTS)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("number", "error"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)])
+def test_a_signal_that_ends_the_training_ends_the_program(
+    make: Make, monkeypatch: pytest.MonkeyPatch, number: int, error: type[BaseException]
+) -> None:
+    def interrupted(*arguments: Any, **keywords: Any) -> FinetuneResult:
+        return replace(finetune_examples(*arguments, **keywords), stopped_by=number)
+
+    monkeypatch.setattr("spanbert.estimators.base.finetune_examples", interrupted)
+    estimator = make(TextClassifier)
+    with pytest.raises(error):
+        estimator.fit(TEXTS, LABELS)
+    with pytest.raises(NotFittedError):
+        estimator.predict(TEXTS)
 
 
 def test_a_saved_model_opens_as_any_other(make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

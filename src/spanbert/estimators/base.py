@@ -6,6 +6,7 @@ They are thin wrappers over the loop of `spanbert finetune` and the predictor of
 from __future__ import annotations
 
 import difflib
+import signal
 import tempfile
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
@@ -144,7 +145,7 @@ class TaskEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no
             data = {"examples": {"train": len(train), "dev": len(dev_examples)}}
             result = finetune_examples(task, train, dev_examples or train[:_NUM_WITHOUT_DEV], config, data=data)
         if result.stopped_by:
-            raise KeyboardInterrupt
+            raise KeyboardInterrupt if result.stopped_by == signal.SIGINT else SystemExit(128 + result.stopped_by)
         learned = result.task if dev_examples else task.learn(train)
         self.metrics_ = result.metrics if dev_examples else {}
         self.record_ = result.record | {"status": "finished", "ended": now(), "metrics": {"dev": self.metrics_}}
