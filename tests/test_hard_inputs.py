@@ -10,11 +10,9 @@ from typing import Any
 import pytest
 import torch
 
-from spanbert.checkpoints import load_tokenizer
 from spanbert.golden import GOLDEN_FILE, make_golden
 from spanbert.predict import PredictConfig, run
 from spanbert.predicting import Predictor
-from spanbert.special_pieces import add_special_pieces
 from spanbert.task import examples_of
 from spanbert.task_checkpoints import new_task_model, save_task_model
 from spanbert.tasks import TASKS, find_task
@@ -75,9 +73,7 @@ def folder_of(
         task = task_class(task_class.settings_class(max_length=128, stride=32))
         located, _ = examples_of(task.read(task_files(name) / "train.jsonl", task.settings))
         task = task.learn([one.example for one in located])
-        tokenizer = load_tokenizer(encoder_folder)
-        model, _ = new_task_model(task, encoder_folder)
-        add_special_pieces(model, tokenizer, task.extra_pieces)
+        model, tokenizer, _ = new_task_model(task, encoder_folder)
         torch.manual_seed(2)
         with torch.no_grad():
             for parameter in model.parameters():

@@ -12,7 +12,6 @@ from spanbert.task_checkpoints import new_task_model, save_task_model
 from spanbert.tasks.classification.config import Settings
 from spanbert.tasks.classification.examples import ClassificationExample
 from spanbert.tasks.classification.task import Classification
-from spanbert.tokenization import PieceTokenizer
 
 TEXTS = ("the capital of France is Paris .", "a patient with stenosis needs stents", "Paris")
 LABELS = ("place", "medicine", "地名")
@@ -26,8 +25,7 @@ def tiny_classifier(folder: Path) -> Path:
     ]
     task = Classification(Settings(kind="single-label", max_length=16, stride=4)).learn(examples)
     encoder = save_bert(tiny_bert(), folder.with_name("encoder"))
-    tokenizer = PieceTokenizer.load(encoder)
-    model, _ = new_task_model(task, encoder)
+    model, tokenizer, _ = new_task_model(task, encoder)
     randomise(model)
     predictor = Predictor(model, task, tokenizer, device="cpu", precision="fp32")
     save_task_model(model, task, tokenizer, folder, extra_files={GOLDEN_FILE: make_golden(predictor, examples)})

@@ -1,6 +1,6 @@
-"""Pre-train span-aware Transformer encoders (SpanBERT) on your own text.
+"""Pre-train span-aware Transformer encoders (SpanBERT) on your own text, fine-tune them, and use them.
 
-    from spanbert import PrepareConfig, PretrainConfig, SpanFiller, prepare, pretrain
+    from spanbert import PrepareConfig, PretrainConfig, finetune, load, prepare, pretrain
 
 The names below are the public surface. They are imported when they are first used, because torch and transformers take
 seconds to import and half of the package does without them.
@@ -25,6 +25,10 @@ if TYPE_CHECKING:
         SpanBertError,
         TrainingError,
     )
+    from spanbert.estimators.spans import EntityRecognizer, QuestionAnswerer, RelationClassifier
+    from spanbert.estimators.texts import MultiLabelTextClassifier, TextClassifier, TextRegressor
+    from spanbert.finetuning.finetune import FinetunedModel, finetune
+    from spanbert.loading import SpanBertPredictor, load
     from spanbert.sample_corpus import SampleDocument, sample_documents
     from spanbert.spans import Span
     from spanbert.tasks.pretraining.config import PretrainConfig
@@ -53,6 +57,10 @@ _HOMES = {
     "spanbert.documents": _READING,
     "spanbert.encoder": ("SpanBertConfig", "SpanBertModel"),
     "spanbert.errors": _ERRORS,
+    "spanbert.estimators.spans": ("EntityRecognizer", "QuestionAnswerer", "RelationClassifier"),
+    "spanbert.estimators.texts": ("MultiLabelTextClassifier", "TextClassifier", "TextRegressor"),
+    "spanbert.finetuning.finetune": ("FinetunedModel", "finetune"),
+    "spanbert.loading": ("SpanBertPredictor", "load"),
     "spanbert.sample_corpus": ("SampleDocument", "sample_documents"),
     "spanbert.spans": ("Span",),
     "spanbert.tokenization": ("Encoding", "PieceTokenizer"),

@@ -150,7 +150,8 @@ def download(name: str, *, tokenizer_only: bool = False) -> Path:
 
     hub_name = resolve_name(name)
     try:
-        folder = Path(huggingface_hub.snapshot_download(hub_name, allow_patterns=[*CONFIG_FILES, *_TOKENIZER_FILES]))
+        small_files = [*CONFIG_FILES, *_TOKENIZER_FILES, "golden.json"]
+        folder = Path(huggingface_hub.snapshot_download(hub_name, allow_patterns=small_files))
         if not tokenizer_only:
             huggingface_hub.snapshot_download(hub_name, allow_patterns=["model*.safetensors*"])
             if not any(folder.glob("model*.safetensors")):

@@ -61,9 +61,11 @@ VERBS = {
         "settings",
     ),
     "evaluate": Verb(
-        f"{_PRETRAINING}.evaluate:EvaluateConfig",
-        f"{_PRETRAINING}.evaluate:run",
-        "measure a pre-trained model on a corpus",
+        "spanbert.evaluation.evaluate:EvaluateConfig",
+        "spanbert.evaluation.evaluate:run",
+        "measure a model: on examples with known answers, or a pre-trained one on a corpus",
+        "model",
+        (f"{_PRETRAINING}.evaluate:EvaluateConfig", f"{_PRETRAINING}.evaluate:run"),
     ),
     "predict": Verb(
         "spanbert.predict:PredictConfig", "spanbert.predict:run", "let a fine-tuned model answer for records of a file"

@@ -17,6 +17,7 @@ from transformers.activations import ACT2FN
 from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
+from spanbert.dropout import Dropout, draws_bytes, drop, kept_scale
 from spanbert.errors import ConfigurationError, InputError
 from spanbert.unpadded import UnpaddedLayout, pad_pieces
 
@@ -33,16 +34,20 @@ class SpanBertConfig(BertConfig):
 def attend(query: Tensor, key: Tensor, value: Tensor, layout: UnpaddedLayout, num_heads: int, dropout: float) -> Tensor:
     """Scaled dot-product attention within each window: three [R, D] -> [R, D].
 
-    The one call site of attention kernels. Windows are padded to the longest here, and only here.
+    The one call site of attention kernels. Windows are padded here, in groups of similar length, and only here.
     """
-    stacked = layout.to_windows(torch.stack((query, key, value), dim=1))  # [B, T, 3, D]
-    # [B, T, 3, H, D/H] -> three of [B, H, T, D/H]
-    q, k, v = stacked.unflatten(-1, (num_heads, -1)).permute(2, 0, 3, 1, 4).unbind(0)
-    if q.device.type == "cpu" and q.dtype == torch.bfloat16:
-        context = _attend_by_products(q, k, v, layout.mask, dropout)
-    else:
-        context = F.scaled_dot_product_attention(q, k, v, attn_mask=layout.mask, dropout_p=dropout)
-    return layout.from_windows(context.transpose(1, 2))
+    contexts = []
+    for group, mask in zip(
+        layout.groups.split(torch.stack((query, key, value), dim=1)), layout.groups.masks, strict=True
+    ):
+        # [B, T, 3, D] -> [B, T, 3, H, D/H] -> three of [B, H, T, D/H]
+        q, k, v = group.unflatten(-1, (num_heads, -1)).permute(2, 0, 3, 1, 4).unbind(0)
+        if q.device.type == "cpu" and q.dtype == torch.bfloat16:
+            context = _attend_by_products(q, k, v, mask, dropout)
+        else:
+            context = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=dropout)
+        contexts.append(context.transpose(1, 2))
+    return layout.groups.join(contexts)
 
 
 def _attend_by_products(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, dropout: float) -> Tensor:
@@ -53,9 +58,15 @@ def _attend_by_products(query: Tensor, key: Tensor, value: Tensor, mask: Tensor 
     """
     with torch.autocast("cpu", enabled=False):  # autocast would take the softmax to fp32
         scores = torch.matmul(query * query.shape[-1] ** -0.5, key.transpose(-1, -2))  # [B, H, T, T]
-        if mask is not None:
-            scores = scores.masked_fill(~mask, float("-inf"))
-        return torch.matmul(F.dropout(torch.softmax(scores, dim=-1), dropout), value)
+        if mask is not None:  # added in place: a fill would cost several passes, there and back
+            scores += torch.zeros_like(mask, dtype=scores.dtype).masked_fill(~mask, float("-inf"))
+        weights = torch.softmax(scores, dim=-1)
+        if not dropout:
+            return torch.matmul(weights, value)
+        if not draws_bytes(weights):
+            return torch.matmul(F.dropout(weights, dropout), value)
+        # Scaling what comes out, [B, H, T, D/H], spares a pass over the weights, [B, H, T, T].
+        return torch.matmul(drop(weights, dropout), value) * kept_scale(dropout)
 
 
 class Embeddings(nn.Module):
@@ -67,7 +78,7 @@ class Embeddings(nn.Module):
         self.position_embeddings = nn.Embedding(config.max_position_embeddings, config.hidden_size)
         self.token_type_embeddings = nn.Embedding(config.type_vocab_size, config.hidden_size)
         self.LayerNorm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
-        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+        self.dropout = Dropout(config.hidden_dropout_prob)
 
     def forward(self, pieces: Tensor, positions: Tensor, segments: Tensor | None) -> Tensor:
         """[R] piece ids, [R] positions, [R] segment ids (None: all 0) -> [R, D]."""
@@ -104,7 +115,7 @@ class ResidualOutput(nn.Module):
         super().__init__()
         self.dense = nn.Linear(in_features, config.hidden_size)
         self.LayerNorm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
-        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+        self.dropout = Dropout(config.hidden_dropout_prob)
 
     def forward(self, hidden: Tensor, residual: Tensor) -> Tensor:
         """[R, in_features] and [R, D] -> [R, D]."""
@@ -283,8 +294,8 @@ class SpanBertModel(SpanBertPreTrainedModel):
             output_hidden_states: also give the states before the first and after every layer.
 
         Returns:
-            `last_hidden_state` [B, T, D], `pooler_output` [B, D] (None without a pooler), and `hidden_states` when asked
-            for. States of padded positions are zero.
+            `last_hidden_state` [B, T, D], `pooler_output` [B, D] (None without a pooler), and `hidden_states` when
+            asked for. States of padded positions are zero.
         """
         num_windows, max_length = input_ids.shape
         if attention_mask is None:

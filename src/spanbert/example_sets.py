@@ -10,7 +10,7 @@ from spanbert.errors import InputError
 from spanbert.example_files import source_name
 from spanbert.problem_lists import problem_lines
 from spanbert.read_summary import counted
-from spanbert.task import ExampleT, PredictionT, Task, examples_of
+from spanbert.task import ExampleT, Located, PredictionT, Task, examples_of
 
 _SHOWN = 3
 
@@ -22,7 +22,7 @@ def load_examples(
     *,
     strict: bool,
     say: Callable[[str], None],
-) -> list[ExampleT]:
+) -> list[Located[ExampleT]]:
     """Read a file of examples.
 
     Args:
@@ -53,4 +53,4 @@ def load_examples(
         say(f"  (`spanbert check {task.name} {source}` lists all)")
     if not located:
         raise InputError(f"holds no example for {task.name} ({counted(len(skipped), 'bad record')})", source=source)
-    return [one.example for one in located]
+    return located

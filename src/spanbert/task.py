@@ -45,6 +45,9 @@ class Prediction(Protocol):
         ...
 
 
+UNKNOWN_LABEL = "unknown label"
+"""The `Problem.kind` of a label that was not there to be learned."""
+
 ExampleT = TypeVar("ExampleT", bound=Example)
 PredictionT = TypeVar("PredictionT", bound=Prediction)
 

@@ -16,6 +16,7 @@ from spanbert.checkpoint_sources import Source, load_tokenizer, open_source
 from spanbert.checkpoints import LoadReport, load_pretraining_model
 from spanbert.encoder import SpanBertConfig
 from spanbert.errors import CheckpointError, ConfigurationError
+from spanbert.special_pieces import add_special_pieces
 from spanbert.task import Task
 from spanbert.task_model import TaskModel
 from spanbert.tasks import find_task
@@ -25,26 +26,33 @@ AnyTask = Task[Any, Any]
 
 
 def new_task_model(
-    task: AnyTask, name_or_path: str | Path, *, dropout: float | None = None, seed: int = 0
-) -> tuple[TaskModel, LoadReport]:
+    task: AnyTask,
+    name_or_path: str | Path,
+    *,
+    dropout: float | None = None,
+    attention_dropout: float | None = None,
+    seed: int = 0,
+) -> tuple[TaskModel, PieceTokenizer, LoadReport]:
     """A model for a task: the encoder of any BERT-like model under a new head.
 
     Args:
         task: what the head is for.
         name_or_path: a folder or hub name.
-        dropout: replaces the encoder's dropout.
+        dropout: replaces the encoder's dropout of states.
+        attention_dropout: replaces that of attention weights.
         seed: of the head's initial values.
 
     Returns:
-        The model, and what became of the tensors of the source.
+        The model, its tokenizer (with the task's own special pieces), and what became of the tensors of the source.
 
     Raises:
         CheckpointError: there is no such model, or it is not BERT's.
     """
-    source, report = load_pretraining_model(name_or_path, dropout=dropout, seed=seed)
+    source, report = load_pretraining_model(
+        name_or_path, dropout=dropout, attention_dropout=attention_dropout, seed=seed
+    )
     encoder = source.bert
     fields = json.loads(source.config.to_json_string()) | {"spanbert": _description(task), **task.model_fields()}
-    num_pieces = encoder.config.vocab_size
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = task.model_class()(SpanBertConfig(**fields))
@@ -53,8 +61,9 @@ def new_task_model(
         state = {name: value for name, value in state.items() if not name.startswith("pooler.")}
     with torch.no_grad(), initialization.no_init_weights():
         model.bert.load_state_dict(state)
-    assert model.bert.embeddings.word_embeddings.num_embeddings == num_pieces
-    return model, report
+    tokenizer = load_tokenizer(name_or_path)
+    add_special_pieces(model, tokenizer, task.extra_pieces)
+    return model, tokenizer, report
 
 
 def save_task_model(

@@ -13,7 +13,6 @@ import pytest
 import torch
 
 from spanbert.batching import collate
-from spanbert.checkpoints import load_tokenizer
 from spanbert.finetuning.data import TrainingWindows
 from spanbert.predicting import Predictor
 from spanbert.task import Scored, Task, examples_of
@@ -66,8 +65,7 @@ def made(request: pytest.FixtureRequest, encoder_folder: Path, task_files: Calla
     assert not problems
     examples = [one.example for one in located]
     task = task.learn(examples)
-    tokenizer = load_tokenizer(encoder_folder)
-    model, _ = new_task_model(task, encoder_folder, dropout=0.0)
+    model, tokenizer, _ = new_task_model(task, encoder_folder, dropout=0.0)
     torch.manual_seed(1)
     with torch.no_grad():  # random, not small: scores then differ
         for parameter in model.parameters():
@@ -127,7 +125,9 @@ def test_scores_in_bf16_are_near(made: Made) -> None:
         pytest.skip("this processor has no bf16")
     in_fp32 = list(made.predictor().score(made.examples))
     in_bf16 = list(made.predictor(precision="bf16").score(made.examples))
-    scale = max(float(np.abs(array).max(initial=0)) for one in in_fp32 for rows in one.scores for array in rows.values())
+    scale = max(
+        float(np.abs(array).max(initial=0)) for one in in_fp32 for rows in one.scores for array in rows.values()
+    )
     assert largest_difference(in_fp32, in_bf16) < BOUND_IN_BF16 * max(scale, 1)
 
 
@@ -177,7 +177,14 @@ def lengthened(examples: Sequence[Any], times: int) -> Any:
     by_length = sorted(examples, key=lambda example: len(json.dumps(example.to_json())))
     record = by_length[-1].to_json()
     key = "context" if "context" in record else "text"
-    record[key] = record[key] + f"\n{record[key]}" * times
+    text = record[key]
+    record[key] = text + f"\n{text}" * times
+    if "relations" in record:  # a text is read where its entities are
+        record["entities"] = [
+            {**entity, "start": entity["start"] + shift, "end": entity["end"] + shift}
+            for shift in range(0, len(record[key]), len(text) + 1)
+            for entity in record["entities"]
+        ]
     name = type(by_length[-1]).__module__.split(".")[2].replace("_", "-")
     return find_task(name).example(record)
 

@@ -40,6 +40,9 @@ class FinetuneConfig(TrainingConfig):
     dropout: float | None = None
     """Dropout of the encoder's states; as the model has it when not given."""
 
+    attention_dropout: float | None = None
+    """Dropout of attention weights; as the model has it when not given."""
+
     lora_rank: int = 0
     """Train low-rank adapters of this rank instead of the encoder (LoRA, needs peft); 0 trains the encoder. They are
     merged into the model at the end."""
@@ -62,8 +65,11 @@ class FinetuneConfig(TrainingConfig):
         super().__post_init__()
         if not 0 < self.layer_decay <= 1:
             raise ConfigurationError(f"--layer-decay is above 0 and at most 1, not {self.layer_decay}")
-        if self.dropout is not None and not 0 <= self.dropout < 1:
-            raise ConfigurationError(f"--dropout is a share from 0 to below 1, not {self.dropout}")
+        for name in ("dropout", "attention_dropout", "lora_dropout"):
+            if not 0 <= (getattr(self, name) or 0) < 1:
+                raise ConfigurationError(
+                    f"--{name.replace('_', '-')} is a share from 0 to below 1, not {getattr(self, name)}"
+                )
         for name, least in (("max_dev_examples", 1), ("patience", 0), ("lora_rank", 0)):
             if getattr(self, name) < least:
                 raise ConfigurationError(f"--{name.replace('_', '-')} is at least {least}, not {getattr(self, name)}")

@@ -7,19 +7,21 @@ import shutil
 import statistics
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import MISSING, dataclass, fields, replace
-from difflib import get_close_matches
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any
 
 from spanbert.durable_files import hash_file
-from spanbert.errors import ConfigurationError
+from spanbert.errors import InputError
 from spanbert.example_sets import load_examples
 from spanbert.finetuning.config import FinetuneFilesConfig
 from spanbert.finetuning.model_card import model_card
 from spanbert.finetuning.splits import split
 from spanbert.finetuning.training import DEV, FinetuneResult, finetune_examples
-from spanbert.task import Task
+from spanbert.golden import GOLDEN_FILE, make_golden, read_golden_inputs
+from spanbert.options import build_options
+from spanbert.predicting import Predictor
+from spanbert.task import UNKNOWN_LABEL, Task
 from spanbert.task_checkpoints import save_task_model
 from spanbert.task_options import compose_options, split_options
 from spanbert.tasks import find_task
@@ -66,7 +68,7 @@ def finetune(task: str, **options: Any) -> FinetunedModel:
     """
     task_class = find_task(task)
     composed = compose_options(FinetuneFilesConfig, task_class, "settings")
-    config = composed(**_checked(composed, {**task_class.finetuning, **options}))
+    config = build_options(composed, {**task_class.finetuning, **options}, what=f"finetune({task!r})")
     settings = split_options(config, task_class.settings_class)
     return finetune_files(split_options(config, FinetuneFilesConfig), task_class(settings))
 
@@ -157,11 +159,26 @@ def _finish(config: FinetuneFilesConfig, result: FinetuneResult) -> dict[str, fl
     }
     if not result.stopped_by:
         card = model_card(output.resolve().name, result, record)
-        save_task_model(result.model, result.task, result.tokenizer, output, extra_files={"README.md": card})
+        files = {"README.md": card, GOLDEN_FILE: _golden(config, result)}
+        save_task_model(result.model, result.task, result.tokenizer, output, extra_files=files)
         # What is left to resume is of no use once the model is there.
         shutil.rmtree(output / "checkpoints", ignore_errors=True)
     write_json(output / "run.json", record)
     return result.metrics
+
+
+def _golden(config: FinetuneFilesConfig, result: FinetuneResult) -> str:
+    task = result.task
+    inputs = task.golden_examples() if config.golden is None else read_golden_inputs(task, config.golden)
+    predictor = Predictor(
+        result.model,
+        task,
+        result.tokenizer,
+        device=result.record["machine"]["device"],
+        precision=result.record["machine"]["precision"],
+        threads=config.threads,
+    )
+    return make_golden(predictor, inputs)
 
 
 def spread(seeds: Mapping[int, Mapping[str, float]]) -> str:
@@ -178,31 +195,24 @@ def spread(seeds: Mapping[int, Mapping[str, float]]) -> str:
 def _read(
     config: FinetuneFilesConfig, task: AnyTask, say: Callable[[str], None]
 ) -> tuple[Sequence[Any], Sequence[Any]]:
-    examples = load_examples(type(task), config.train, task.settings, strict=config.strict, say=say)
-    if config.dev is not None:
-        return examples, load_examples(type(task), config.dev, task.settings, strict=config.strict, say=say)
-    train, dev = split(task, examples, config.dev_share, seed=config.seed)
-    say(
-        f"{config.train}: {len(train):,} examples to learn from, {len(dev):,} split off as dev set (seed {config.seed})"
-    )
-    return train, dev
-
-
-def _checked(options_class: type[Any], values: Mapping[str, Any]) -> dict[str, Any]:
-    """Values for options given from Python: every name known, file names as paths."""
-    hints = get_type_hints(options_class)
-    names = [field.name for field in fields(options_class)]
-    for name in values:
-        if name not in names:
-            nearest = get_close_matches(name, names, n=1)
-            hint = f"did you mean {nearest[0]!r}?" if nearest else f"the options are {', '.join(names)}"
-            raise ConfigurationError(f"there is no option {name!r}: {hint}")
-    if missing := [
-        field.name for field in fields(options_class) if field.default is MISSING and field.name not in values
-    ]:
-        raise ConfigurationError(f"these options are needed: {', '.join(missing)}")
-    is_path = {name: hint is Path or Path in get_args(hint) for name, hint in hints.items()}
-    return {name: Path(value) if is_path[name] and isinstance(value, str) else value for name, value in values.items()}
+    located = load_examples(type(task), config.train, task.settings, strict=config.strict, say=say)
+    examples = [one.example for one in located]
+    if config.dev is None:
+        train, dev = split(task, examples, config.dev_share, seed=config.seed)
+        say(
+            f"{config.train}: {len(train):,} examples to learn from, {len(dev):,} split off to validate "
+            f"(seed {config.seed})"
+        )
+        return train, dev
+    located = load_examples(type(task), config.dev, task.settings, strict=config.strict, say=say)
+    for problem in task.check(located, task.learn(examples).settings):
+        if problem.kind == UNKNOWN_LABEL:
+            raise InputError(
+                f"{problem.kind}: {problem.detail}. None of it is in {config.train}: bring examples of it, or take it out",
+                source=str(config.dev),
+                line=problem.line,
+            )
+    return examples, [one.example for one in located]
 
 
 def _say(line: str) -> None:

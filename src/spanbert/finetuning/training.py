@@ -11,9 +11,10 @@ from typing import Any
 import torch
 from accelerate.utils import DistributedType
 
-from spanbert.checkpoints import LoadReport, load_tokenizer
+from spanbert.checkpoints import LoadReport
 from spanbert.encoder import count_parameters
 from spanbert.errors import ConfigurationError, TrainingError
+from spanbert.finetuning.adapters import add_lora, merge_lora, save_adapter
 from spanbert.finetuning.config import FinetuneConfig
 from spanbert.finetuning.data import FinetuneData, TrainingWindows
 from spanbert.finetuning.validation import TaskValidation, predictor_in_training
@@ -26,6 +27,7 @@ from spanbert.tokenization import PieceTokenizer
 from spanbert.training.contract import Selection, TrainingPlan
 from spanbert.training.devices import make_accelerator, processor_name
 from spanbert.training.loop import num_steps
+from spanbert.training.optimizers import freeze_layers
 from spanbert.training.record import versions
 from spanbert.training.run import course_of_run, output_of_our_own, starting_record, train_recorded
 
@@ -82,8 +84,17 @@ def finetune_examples(
     if accelerator.distributed_type == DistributedType.FSDP:
         raise ConfigurationError("fine-tuning does not run under FSDP: launch without --use_fsdp (DDP)")
     task = task.learn(train)
-    tokenizer = load_tokenizer(config.model)
-    model, report = new_task_model(task, config.model, dropout=config.dropout, seed=config.seed)
+    model, tokenizer, report = new_task_model(
+        task,
+        config.model,
+        dropout=config.dropout,
+        attention_dropout=config.attention_dropout,
+        seed=config.seed,
+    )
+    freeze_layers(model, config.freeze_layers)
+    if config.lora_rank:
+        torch.manual_seed(config.seed)
+        add_lora(model, rank=config.lora_rank, alpha=config.lora_alpha, dropout=config.lora_dropout)
     add_special_pieces(model, tokenizer, task.extra_pieces)
     _check_length(task, model)
     windows = TrainingWindows.of(task, train, tokenizer)
@@ -95,6 +106,8 @@ def finetune_examples(
         validation={DEV: validation},
         selection=Selection(validation=DEV, metric=task.main_metric, patience=config.patience),
         hot_modules=tuple(model.bert.encoder.layer),
+        head_learning_rate=config.head_learning_rate,
+        layer_decay=config.layer_decay,
         fingerprint=course_of_run(config, accelerator) | dict(data or {}),
         environment=versions() | {"threads": torch.get_num_threads(), "processor": processor_name()},
     )
@@ -114,9 +127,12 @@ def finetune_examples(
         ) from error
     if stopped_by:
         return FinetuneResult(model, task, tokenizer, {}, record, stopped_by)
-    predictor = predictor_in_training(
-        trainer.model, task, tokenizer, accelerator, batch_pieces=config.micro_batch_pieces
-    )
+    model = accelerator.unwrap_model(trainer.model)
+    if config.lora_rank:
+        if accelerator.is_main_process:
+            save_adapter(model, config.output / "adapter", base=config.model)
+        merge_lora(model)
+    predictor = predictor_in_training(model, task, tokenizer, accelerator, batch_pieces=config.micro_batch_pieces)
     task, metrics = calibrated(predictor, task, dev)
     return FinetuneResult(model, task, tokenizer, metrics, record)
 

@@ -96,7 +96,7 @@ def test_a_saved_model_opens_in_transformers_and_here(tmp_path: Path) -> None:
     encoder = save_bert(tiny_bert(), tmp_path / "encoder")
     tokenizer = PieceTokenizer.load(encoder)
     task = tiny_task().learn(examples())
-    made, _ = new_task_model(task, encoder)
+    made, _, _ = new_task_model(task, encoder)
     randomise(made)
     save_task_model(made, task, tokenizer, tmp_path / "model")
     theirs = AutoModelForQuestionAnswering.from_pretrained(tmp_path / "model")

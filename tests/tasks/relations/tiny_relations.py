@@ -7,7 +7,6 @@ from typing import Any
 
 from spanbert.checkpoint_saving import save_pretraining_model
 from spanbert.sample_corpus import sample_documents
-from spanbert.special_pieces import add_special_pieces
 from spanbert.task_checkpoints import new_task_model
 from spanbert.task_model import TaskModel
 from spanbert.tasks.pretraining.head import HeadSettings, SpanBertForPreTraining, initial_config
@@ -75,7 +74,5 @@ def make_model(
 ) -> tuple[TaskModel, RelationExtraction, PieceTokenizer]:
     """A task that has learned from the examples, and an untrained model for it."""
     task = RelationExtraction(RelationSettings(**{"max_length": 64, "stride": 16, **options})).learn(examples)
-    model, _ = new_task_model(task, folder)
-    tokenizer = PieceTokenizer.load(folder)
-    add_special_pieces(model, tokenizer, task.extra_pieces)
+    model, tokenizer, _ = new_task_model(task, folder)
     return model, task, tokenizer

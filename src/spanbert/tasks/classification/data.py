@@ -13,7 +13,7 @@ import numpy as np
 from spanbert.errors import InputError
 from spanbert.example_files import source_name
 from spanbert.sample_corpus import sample_documents
-from spanbert.task import Located, Problem
+from spanbert.task import UNKNOWN_LABEL, Located, Problem
 from spanbert.tasks.classification.config import DataOptions
 from spanbert.tasks.classification.examples import ClassificationExample, unreadable
 from spanbert.tasks.classification.labels import label_order, labels_of, parse_answer
@@ -116,7 +116,7 @@ def check_examples(examples: Sequence[Located[ClassificationExample]], known: Se
         unknown = [label for label in labels_of(example.label) if learned and label not in learned]
         if unknown:
             detail = f"{', '.join(map(repr, unknown))} (example {example.id}); {known_labels(known)}"
-            yield Problem(line, "unknown label", detail, skipped=False)
+            yield Problem(line, UNKNOWN_LABEL, detail, skipped=False)
     labels = {label for located in examples for label in labels_of(located.example.label)}
     if len(labels) == 1 and all(isinstance(located.example.label, str) for located in examples):
         detail = f"every example has the label {labels.pop()!r}: there is nothing to learn"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from spanbert.example_files import name_without_compression, read_json_lines
 from spanbert.spans import LabelledSpan, Span, find_overlaps
-from spanbert.task import Located, Problem
+from spanbert.task import UNKNOWN_LABEL, Located, Problem
 from spanbert.tasks.ner.columns import read_columns
 from spanbert.tasks.ner.config import EntityDataOptions, EntitySettings
 from spanbert.tasks.ner.examples import (
@@ -82,7 +82,7 @@ def _wrong_entities(
         if entity in entities[:number]:
             yield "duplicate entity", f"{shown} comes twice; it counts once"
         if known and entity.label not in known:
-            yield "unknown label", f"{shown}: the model knows only {', '.join(sorted(known))}"
+            yield UNKNOWN_LABEL, f"{shown}: the model knows only {', '.join(sorted(known))}"
         if example.text[entity.start].isspace() or example.text[entity.end - 1].isspace():
             yield "white space at an entity's edge", f"{shown}: no prediction will have exactly these edges"
         elif word_starts is not None and word_ends is not None:

@@ -1,0 +1,150 @@
+"""`spanbert evaluate MODEL FILE`: a fine-tuned model's official figures on a file, and a report of its errors."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import tyro
+from rich.console import Console
+from rich.progress import track
+
+from spanbert.errors import ConfigurationError
+from spanbert.evaluation.bootstrap import Interval, intervals_of
+from spanbert.evaluation.report import write_report
+from spanbert.evaluation.tables import print_figures
+from spanbert.example_sets import load_examples
+from spanbert.loading import load
+from spanbert.task import UNKNOWN_LABEL, Located, Task
+from spanbert.training.config import Device, Precision
+from spanbert.training.record import read_history
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateConfig:
+    """Measure a fine-tuned model on examples with known answers.
+
+    Prints the task's official figures with 95 % confidence intervals and writes a report with curves, confusion matrix,
+    calibration and the worst errors with their text. For a model that is only pre-trained, name a corpus instead of a
+    file: `spanbert evaluate MODEL --help` then shows those options.
+    """
+
+    model: Annotated[str, tyro.conf.Positional]
+    """A folder that `spanbert finetune` wrote, or its hub name."""
+
+    file: Annotated[Path, tyro.conf.Positional]
+    """Examples with known answers, in a format that `spanbert check TASK` reads."""
+
+    output: Path = Path("report.html")
+    """The report, one HTML file; replaced when it is there."""
+
+    predictions: Path | None = None
+    """Also write the predictions here, as JSON lines that `spanbert score` reads."""
+
+    samples: int = 1000
+    """How many times the examples are drawn anew for the confidence intervals; 0 leaves these out."""
+
+    worst: int = 30
+    """Errors that the report shows, the worst first."""
+
+    seed: int = 0
+    """Of the draws."""
+
+    device: Device = "auto"
+    """auto takes a GPU when there is one."""
+
+    precision: Precision = "auto"
+    """bf16 or fp32; auto takes bf16 where the processor multiplies it in hardware."""
+
+    threads: int | None = None
+    """CPU threads of torch; the default is all cores."""
+
+    batch_pieces: int = 8192
+    """Most pieces, padding counted, that go through the model at once."""
+
+    strict: bool = False
+    """Stop at a bad record; otherwise it is left out, counted and shown."""
+
+    json: bool = False
+    """Print the figures as JSON."""
+
+    quiet: bool = False
+    """No progress, only figures and errors."""
+
+    def __post_init__(self) -> None:
+        """Refuse values that make no sense.
+
+        Raises:
+            ConfigurationError: an option is out of range.
+        """
+        for name, least in (("samples", 0), ("worst", 0), ("batch_pieces", 1)):
+            if getattr(self, name) < least:
+                raise ConfigurationError(f"--{name.replace('_', '-')} is at least {least}, not {getattr(self, name)}")
+
+
+def run(config: EvaluateConfig, task: type[Task[Any, Any]], options: Any) -> int:
+    """The verb: always 0, however good the figures."""
+    model = load(
+        config.model,
+        device=config.device,
+        precision=config.precision,
+        threads=config.threads,
+        batch_pieces=config.batch_pieces,
+    )
+    located = load_examples(task, config.file, options, strict=config.strict, say=_say)
+    _warn_of_unknown_labels(model.task, located, config.file)
+    examples = [one.example for one in located]
+    predictions = list(_tracked(model.predictor.predict(examples), len(examples), config))
+    if config.predictions is not None:
+        lines = (json.dumps(prediction.to_json(), ensure_ascii=False) + "\n" for prediction in predictions)
+        config.predictions.write_text("".join(lines), encoding="utf-8")
+    comparison = model.task.compare(examples, predictions, model.settings)
+    intervals = intervals_of(comparison, samples=config.samples, seed=config.seed)
+    history = Path(config.model) / "history.jsonl"
+    report = write_report(
+        config.output,
+        title=f"{Path(config.model).resolve().name} on {config.file.name}",
+        task=model.task,
+        examples=examples,
+        predictions=predictions,
+        comparison=comparison,
+        intervals=intervals,
+        history=read_history(history) if history.exists() else None,
+        worst=config.worst,
+    )
+    _print(config, intervals, len(examples))
+    if not config.quiet:
+        _say(f"report: {report}")
+    return 0
+
+
+def _warn_of_unknown_labels(task: Task[Any, Any], located: list[Located[Any]], path: Path) -> None:
+    """Say that a label which the model does not know is counted as wrong."""
+    for problem in task.check(located, task.settings):
+        if problem.kind == UNKNOWN_LABEL:
+            _say(f"{path}, line {problem.line}: {problem.detail}: counted as wrong (others like it are not shown)")
+            return
+
+
+def _tracked(items: Iterable[T], total: int, config: EvaluateConfig) -> Iterator[T]:
+    """The items, with a bar on stderr where that is a terminal."""
+    silent = config.quiet or not sys.stderr.isatty()
+    yield from track(items, "predicting", total=total, console=Console(stderr=True), disable=silent)
+
+
+def _print(config: EvaluateConfig, intervals: dict[str, Interval], num_examples: int) -> None:
+    if config.json:
+        figures = {name: asdict(interval) for name, interval in intervals.items()}
+        print(json.dumps({"examples": num_examples, "figures": figures}, ensure_ascii=False))
+    else:
+        print_figures(Console(), f"{config.file}: {num_examples:,} examples", intervals)
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr)
