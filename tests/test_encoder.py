@@ -10,7 +10,6 @@ from transformers import BertModel
 
 from spanbert.encoder import SpanBertConfig, SpanBertModel
 from spanbert.errors import ConfigurationError, InputError
-from spanbert.unpadded import UnpaddedLayout, few_sizes
 
 
 def tiny_config(**options: object) -> SpanBertConfig:
@@ -106,25 +105,6 @@ def test_an_empty_row_is_refused(models: tuple[SpanBertModel, BertModel]) -> Non
 def test_what_is_no_bert_encoder_is_refused(options: dict[str, object]) -> None:
     with pytest.raises(ConfigurationError):
         SpanBertModel(tiny_config(**options))
-
-
-@given(number=st.integers(1, 100_000))
-def test_few_sizes_are_few_and_near(number: int) -> None:
-    size = few_sizes(number)
-    assert number <= size <= max(number + 15, number * 1.125)
-    assert few_sizes(size) == size
-    assert len({few_sizes(n) for n in range(4097, 8193)}) == 8
-
-
-@given(lengths=st.lists(st.integers(1, 9), min_size=1, max_size=7))
-def test_layout_puts_every_piece_into_its_window(lengths: list[int]) -> None:
-    layout = UnpaddedLayout.from_lengths(torch.tensor(lengths))
-    pieces = torch.arange(1, sum(lengths) + 1)
-    windows = layout.to_windows(layout.to_rows(pieces))
-    expected = [list(part) + [0] * (max(lengths) - len(part)) for part in pieces.split(lengths)]
-    assert windows.tolist() == [[int(value) for value in row] for row in expected]
-    rows = layout.from_windows(windows[..., None].float())
-    assert rows[: len(pieces), 0].tolist() == pieces.tolist()
 
 
 def test_gradient_checkpointing_changes_nothing() -> None:
