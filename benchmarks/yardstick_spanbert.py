@@ -41,7 +41,8 @@ def read_examples(task: Task[Any, Any], path: Path, limit: int | None) -> list[A
     def say(line: str) -> None:
         print(line, file=sys.stderr)
 
-    return load_examples(type(task), path, task.settings, strict=False, say=say)[:limit]
+    located = load_examples(type(task), path, task.settings, strict=False, say=say)
+    return [one.example for one in located[:limit]]
 
 
 def figures_of(name: str, test: Path, answers: Sequence[Any]) -> dict[str, float]:
