@@ -182,7 +182,7 @@ def tags_from_spans(spans: Iterable[LabelledSpan], num_words: int, scheme: TagSc
         ValueError: spans overlap, are empty or end outside: there are no such tags.
     """
     tags = ["O"] * num_words
-    begin, inside, last, single = _LETTERS[scheme] if len(_LETTERS[scheme]) == 4 else "BIIB"
+    begin, inside, last, single = tuple(_LETTERS[scheme]) if len(_LETTERS[scheme]) == 4 else tuple("BIIB")
     end_before, label_before = 0, ""
     for start, end, label in sorted(spans):
         if not end_before <= start < end <= num_words:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from spanbert.task import Scored, Window
-from spanbert.tasks.question_answering.calibration import best_threshold, fit_no_answer, fit_temperature
+from spanbert.tasks.question_answering.calibration import best_threshold, fit_no_answer, temperature_of
 from spanbert.tasks.question_answering.config import QuestionAnsweringSettings
 from spanbert.tasks.question_answering.examples import Answer, QuestionExample
 from spanbert.tasks.question_answering.features import Place
@@ -48,7 +48,7 @@ def test_a_temperature_gives_back_the_odds_that_scores_were_drawn_with() -> None
     odds = np.exp(scores / 2.5)
     cumulated = (odds / odds.sum(1, keepdims=True)).cumsum(1)
     right = np.arange(8) == (generator.random((4000, 1)) > cumulated).sum(1, keepdims=True)
-    assert fit_temperature(scores, right) == pytest.approx(2.5, rel=0.05)
+    assert temperature_of(scores, right) == pytest.approx(2.5, rel=0.05)
 
 
 def test_no_answer_probabilities_give_back_the_line_that_labels_were_drawn_with() -> None:

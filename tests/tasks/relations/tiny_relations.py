@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from spanbert.checkpoint_saving import save_pretraining_model
 from spanbert.sample_corpus import sample_documents
 from spanbert.task_checkpoints import new_task_model
@@ -36,6 +38,7 @@ def save_encoder(folder: Path) -> Path:
         intermediate_size=48,
         max_position_embeddings=128,
     )
+    torch.manual_seed(0)
     model = SpanBertForPreTraining(config)
     save_pretraining_model(model, tokenizer, folder)
     return folder

@@ -14,8 +14,7 @@ from spanbert.tasks.classification.config import Kind, Settings
 from spanbert.tasks.classification.decode import probabilities_of
 from spanbert.tasks.classification.examples import Answer, ClassificationExample
 from spanbert.tasks.classification.labels import label_order, labels_of
-
-_TEMPERATURES = np.exp(np.linspace(np.log(0.1), np.log(10), 201))
+from spanbert.temperature import fit_temperature
 
 
 def kind_of(answers: Sequence[Answer | None]) -> Kind:
@@ -70,9 +69,7 @@ def calibrate_settings(
 ) -> Settings:
     """The settings with the temperature, and with several labels the thresholds, that fit known answers.
 
-    The temperature (Guo et al. 2017, "On calibration of modern neural networks", section 4.2) makes the answers most
-    likely under a prior that the logarithm of the temperature is standard normal: a small development set without a
-    mistake does not make the model certain. A threshold is the one with the best F1 of its label.
+    The temperature makes the answers most likely; a threshold is the one with the best F1 of its label.
 
     Args:
         logits: [E, L].
@@ -83,21 +80,25 @@ def calibrate_settings(
         return settings
     truth = np.array([[label in labels_of(answer) for label in settings.labels] for answer in answers])  # [E, L]
     known = truth.any(1) if settings.kind == "single-label" else np.ones(len(truth), np.bool_)
-    costs = [_cost(logits[known], truth[known], replace(settings, temperature=float(t))) for t in _TEMPERATURES]
-    settings = replace(settings, temperature=float(_TEMPERATURES[int(np.argmin(costs))]))
+    settings = replace(
+        settings,
+        temperature=fit_temperature(
+            lambda temperature: _surprise(logits[known], truth[known], replace(settings, temperature=temperature))
+        ),
+    )
     if settings.kind == "single-label":
         return settings
     columns = zip(probabilities_of(logits, settings).T, truth.T, strict=True)
     return replace(settings, thresholds=tuple(_best_threshold(column, right) for column, right in columns))
 
 
-def _cost(logits: npt.NDArray[np.floating], truth: npt.NDArray[np.bool_], settings: Settings) -> float:
-    """Minus the logarithm of likelihood times prior, of one temperature."""
+def _surprise(logits: npt.NDArray[np.floating], truth: npt.NDArray[np.bool_], settings: Settings) -> float:
+    """Minus the summed log-likelihood of the answers."""
     probabilities = np.clip(probabilities_of(logits, settings), 1e-12, 1 - 1e-12)
     chosen = (
         probabilities[truth] if settings.kind == "single-label" else np.where(truth, probabilities, 1 - probabilities)
     )
-    return float(-np.log(chosen).sum() + np.log(settings.temperature) ** 2 / 2)
+    return float(-np.log(chosen).sum())
 
 
 def _best_threshold(probabilities: npt.NDArray[np.float64], right: npt.NDArray[np.bool_]) -> float:

@@ -19,9 +19,8 @@ from spanbert.tasks.ner.chain import FloatArray, best_tags, entity_probabilities
 from spanbert.tasks.ner.config import EntitySettings
 from spanbert.tasks.ner.examples import EntityExample, EntityPrediction, PredictedEntity, sorted_entities
 from spanbert.tasks.ner.features import UnitPlace
+from spanbert.temperature import fit_temperature
 
-_TEMPERATURES = 2.0 ** (np.arange(-8, 13) / 4)  # from 1/4 to 8
-_LEAST_ENTITIES = 20
 """With fewer predicted entities on the development set, no temperature is fitted."""
 _MOST_TEXTS = 500
 """Texts with entities that the temperature is fitted on, at most."""
@@ -153,9 +152,8 @@ def _best_threshold(scores: FloatArray, hits: npt.NDArray[np.bool_], num_gold: i
     return float((ordered[best] + ordered[best + 1]) / 2)
 
 
-def fit_temperature(scored: Sequence[Scored[EntityExample]], settings: EntitySettings) -> float:
-    """The temperature with which the probabilities of predicted entities fit best, by log loss, whether they are right
-    (Guo et al. 2017); 1 where there are too few entities to tell."""
+def temperature_of(scored: Sequence[Scored[EntityExample]], settings: EntitySettings) -> float:
+    """The temperature with which the probabilities of predicted entities say best whether they are right."""
     found: list[tuple[Found, npt.NDArray[np.bool_]]] = []
     for one in scored:
         result = find(one, settings)
@@ -163,10 +161,9 @@ def fit_temperature(scored: Sequence[Scored[EntityExample]], settings: EntitySet
             gold = set(one.example.entities or ())
             found.append((result, np.array([span in gold for span in _in_text(result.entities, one)])))
     chosen = [found[index] for index in np.linspace(0, len(found) - 1, min(len(found), _MOST_TEXTS)).astype(int)]
-    if sum(len(hits) for _, hits in chosen) < _LEAST_ENTITIES:
+    if not chosen:
         return 1.0
-    losses = [_log_loss(chosen, float(temperature), settings) for temperature in _TEMPERATURES]
-    return float(_TEMPERATURES[int(np.argmin(losses))])
+    return fit_temperature(lambda temperature: _log_loss(chosen, temperature, settings))
 
 
 def _log_loss(

@@ -15,7 +15,7 @@ from spanbert.task import Explanation, Located, Mark, Problem, Scored, Task, Win
 from spanbert.tasks.ner.columns import is_by_character
 from spanbert.tasks.ner.config import EntityDataOptions, EntitySettings
 from spanbert.tasks.ner.data import check_entities, describe_entities, read_entities, read_predicted_entities
-from spanbert.tasks.ner.decode import decode_entities, fit_temperature, fit_thresholds
+from spanbert.tasks.ner.decode import decode_entities, fit_thresholds, temperature_of
 from spanbert.tasks.ner.examples import EntityExample, EntityPrediction, example_from_json, prediction_from_json
 from spanbert.tasks.ner.features import make_windows
 from spanbert.tasks.ner.metrics import EntityComparison
@@ -144,7 +144,7 @@ class NamedEntityRecognition(Task[EntityExample, EntityPrediction]):
         settings = self.settings
         if settings.head == "span":
             settings = replace(settings, thresholds=fit_thresholds(scored, settings))
-        return type(self)(replace(settings, temperature=fit_temperature(scored, settings)))
+        return type(self)(replace(settings, temperature=temperature_of(scored, settings)))
 
     # Measuring
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -15,6 +14,7 @@ from spanbert.tasks.question_answering.decode import NUM_CANDIDATES, Candidates,
 from spanbert.tasks.question_answering.examples import QuestionExample
 from spanbert.tasks.question_answering.matching import Matching
 from spanbert.tasks.question_answering.metrics import gold_texts, match_best, matching_for, sweep
+from spanbert.temperature import fit_temperature
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
@@ -39,7 +39,7 @@ def calibrate_settings(
     fitted = settings
     if (has_answer & can_answer).any():
         chosen = np.flatnonzero(has_answer & can_answer)
-        temperature = fit_temperature(*_table([found[i] for i in chosen], [golds[i] for i in chosen], matching))
+        temperature = temperature_of(*_table([found[i] for i in chosen], [golds[i] for i in chosen], matching))
         fitted = replace(fitted, temperature=temperature)
     if settings.abstains and has_answer[can_answer].any() and not has_answer[can_answer].all():
         margins = np.array([candidates.margin for candidates in found])
@@ -68,8 +68,8 @@ def _table(
     return scores, right
 
 
-def fit_temperature(scores: FloatArray, right: BoolArray) -> float:
-    """The temperature under which the right answers are likeliest (Guo et al. 2017, section 4.2).
+def temperature_of(scores: FloatArray, right: BoolArray) -> float:
+    """The temperature under which the right answers are likeliest.
 
     Where none of the candidates is right, the likelihood is that of the best one being wrong.
 
@@ -79,32 +79,12 @@ def fit_temperature(scores: FloatArray, right: BoolArray) -> float:
     """
     any_right = right.any(axis=1)
 
-    def surprise(log_temperature: float) -> float:
-        shares = softmax(scores / math.exp(log_temperature))
+    def surprise(temperature: float) -> float:
+        shares = softmax(scores / temperature)
         mass = np.where(any_right, (shares * right).sum(axis=1), 1 - shares[:, 0])
-        return float(-np.log(np.maximum(mass, 1e-12)).mean())
+        return float(-np.log(np.maximum(mass, 1e-12)).sum())
 
-    return math.exp(_minimise(surprise, math.log(0.05), math.log(50.0)))
-
-
-def _minimise(function: Callable[[float], float], low: float, high: float) -> float:
-    """Where a function of one number is lowest: the best of a grid, then golden-section search around it."""
-    grid = np.linspace(low, high, 25)
-    best = int(np.argmin([function(float(x)) for x in grid]))
-    low, high = float(grid[max(0, best - 1)]), float(grid[min(len(grid) - 1, best + 1)])
-    ratio = (math.sqrt(5) - 1) / 2
-    left, right = high - ratio * (high - low), low + ratio * (high - low)
-    at_left, at_right = function(left), function(right)
-    for _ in range(30):
-        if at_left < at_right:
-            high, right, at_right = right, left, at_left
-            left = high - ratio * (high - low)
-            at_left = function(left)
-        else:
-            low, left, at_left = left, right, at_right
-            right = low + ratio * (high - low)
-            at_right = function(right)
-    return (low + high) / 2
+    return fit_temperature(surprise)
 
 
 def fit_no_answer(margins: FloatArray, unanswerable: BoolArray) -> tuple[float, float]:

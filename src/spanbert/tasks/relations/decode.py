@@ -12,8 +12,7 @@ from spanbert.tasks.relations.config import RelationSettings
 from spanbert.tasks.relations.examples import Argument, PredictedRelation, RelationExample, RelationPrediction
 from spanbert.tasks.relations.features import Place
 from spanbert.tasks.relations.pairs import gold_labels, negative_label
-
-_TEMPERATURES = np.geomspace(0.25, 8.0, 101)
+from spanbert.temperature import fit_temperature
 
 
 def decode_relations(scored: Scored[RelationExample], settings: RelationSettings) -> RelationPrediction:
@@ -60,12 +59,8 @@ def softmax(logits: npt.NDArray[np.floating], temperature: float) -> npt.NDArray
     return np.asarray(powers / powers.sum(1, keepdims=True))
 
 
-def fit_temperature(scored: Sequence[Scored[RelationExample]], settings: RelationSettings) -> float:
-    """The temperature with the smallest cross-entropy over pairs whose right answer is known (Guo et al. 2017, 4.2).
-
-    Returns:
-        One of 101 values from 1/4 to 8; the settings' own where no pair has a known answer.
-    """
+def temperature_of(scored: Sequence[Scored[RelationExample]], settings: RelationSettings) -> float:
+    """The temperature under which the right answers of pairs that have one are likeliest."""
     number = {label: place for place, label in enumerate(settings.labels)}
     negative = negative_label(settings.labels, settings)
     rows, right = [], []
@@ -81,8 +76,7 @@ def fit_temperature(scored: Sequence[Scored[RelationExample]], settings: Relatio
                     right.append(label)
     if not rows:
         return settings.temperature
-    logits, labels = np.stack(rows).astype(np.float64), np.array(right)
-    losses = [
-        -np.log(softmax(logits, value)[np.arange(len(labels)), labels] + 1e-300).mean() for value in _TEMPERATURES
-    ]
-    return float(_TEMPERATURES[int(np.argmin(losses))])
+    logits, labels = np.stack(rows), np.array(right)
+    return fit_temperature(
+        lambda temperature: -float(np.log(softmax(logits, temperature)[np.arange(len(labels)), labels] + 1e-300).sum())
+    )

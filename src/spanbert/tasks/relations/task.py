@@ -12,7 +12,7 @@ from spanbert.task import Comparison, Explanation, Located, Mark, Problem, Score
 from spanbert.tasks.relations.checks import check_relations, describe_relations
 from spanbert.tasks.relations.config import RelationOptions, RelationSettings
 from spanbert.tasks.relations.data import read_relations
-from spanbert.tasks.relations.decode import decode_relations, fit_temperature
+from spanbert.tasks.relations.decode import decode_relations, temperature_of
 from spanbert.tasks.relations.examples import RelationExample, RelationPrediction
 from spanbert.tasks.relations.features import relation_windows
 from spanbert.tasks.relations.golden import golden_relations
@@ -138,7 +138,7 @@ class RelationExtraction(Task[RelationExample, RelationPrediction]):
 
     def calibrate(self, scored: Sequence[Scored[RelationExample]]) -> Self:
         """The task with the temperature that fits a development set."""
-        return type(self)(replace(self.settings, temperature=fit_temperature(scored, self.settings)))
+        return type(self)(replace(self.settings, temperature=temperature_of(scored, self.settings)))
 
     @property
     def main_metric(self) -> str:
