@@ -180,7 +180,8 @@ def _help() -> str:
     rows = "\n".join(f"  {name:<10} {verb.summary}" for name, verb in VERBS.items())
     return f"""usage: spanbert VERB [OPTIONS]
 
-Pre-train span-aware Transformer encoders (SpanBERT) on your own text.
+Pre-train span-aware Transformer encoders (SpanBERT) on your own text, fine-tune them (or any BERT) for a task, and let
+them answer.
 
 {rows}
 
@@ -188,5 +189,11 @@ From text to a model:
   spanbert prepare my-texts/ --output corpus
   spanbert pretrain corpus --output model
   spanbert fill model "The capital of [MASK] is Paris."
+
+From examples to answers (TASK is question-answering, ner, relations or classification):
+  spanbert check TASK train.jsonl
+  spanbert finetune TASK --model model --train train.jsonl --output tuned
+  spanbert evaluate tuned test.jsonl
+  spanbert predict tuned new.jsonl > answers.jsonl
 
 `spanbert VERB --help` explains the options of a verb; every verb also takes --config FILE.toml."""
