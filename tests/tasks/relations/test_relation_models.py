@@ -34,7 +34,7 @@ def test_model_learns_a_handful_saves_and_predicts(entities: str, vector: str, e
     optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
     losses = []
     model.train(False)  # without dropout, so that the loss must fall
-    for _ in range(100):
+    for _ in range(150):
         loss = model(batch).losses["relations"] / batch.counts["relations"]
         losses.append(loss.item())
         optimizer.zero_grad()
