@@ -155,10 +155,12 @@ def describe_examples(examples: Sequence[ClassificationExample]) -> dict[str, Ma
 
 
 def sample_reviews() -> list[ClassificationExample]:
-    """Six reviews of the sample corpus, English and Chinese, with their sentiment."""
+    """The beginnings of six reviews of the sample corpus, English and Chinese, with their sentiment."""
     chosen: dict[tuple[Any, ...], ClassificationExample] = {}
     for document in sample_documents():
         if document.sentiment is not None:
-            example = ClassificationExample(id=document.name, text=document.text, label=document.sentiment)
+            example = ClassificationExample(
+                id=document.name, text=document.text.partition("\n")[0], label=document.sentiment
+            )
             chosen.setdefault((document.language, document.sentiment), example)
     return list(chosen.values())

@@ -92,20 +92,19 @@ class QuestionAnswering(Task[QuestionExample, QuestionPrediction]):
 
     @classmethod
     def golden_examples(cls) -> Sequence[QuestionExample]:
-        """Four questions, one of each language without an answer."""
+        """Four questions about the first paragraphs of an English and a Chinese document."""
         chosen: list[QuestionExample] = []
         for language in ("en", "zh"):
             document = sample_documents(language)[0]
-            answerable = next(question for question in document.questions if question.answers)
-            unanswerable = next(question for question in document.questions if not question.answers)
-            for question in (answerable, unanswerable):
-                answers = tuple(Answer(text=a.text, start=a.start, end=a.end) for a in question.answers)
+            paragraph = document.text.partition("\n")[0]
+            for question in document.questions[:2]:
+                answers = [one for one in question.answers if one.end <= len(paragraph)]
                 chosen.append(
                     QuestionExample(
                         id=f"{document.name}-{len(chosen)}",
                         question=question.question,
-                        contexts=(document.text,),
-                        answers=answers,
+                        contexts=(paragraph,),
+                        answers=tuple(Answer(text=one.text, start=one.start, end=one.end) for one in answers),
                         title=document.title,
                     )
                 )
