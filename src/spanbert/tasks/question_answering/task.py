@@ -95,8 +95,12 @@ class QuestionAnswering(Task[QuestionExample, QuestionPrediction]):
         """Four questions about the first paragraphs of an English and a Chinese document."""
         chosen: list[QuestionExample] = []
         for language in ("en", "zh"):
-            document = sample_documents(language)[0]
-            paragraph = document.text.partition("\n")[0]
+            document, paragraph = next(
+                (one, first)
+                for one in sample_documents(language)
+                for first in [one.text.partition("\n")[0]]
+                if any(answer.end <= len(first) for answer in one.questions[0].answers)
+            )
             for question in document.questions[:2]:
                 answers = [one for one in question.answers if one.end <= len(paragraph)]
                 chosen.append(
