@@ -202,7 +202,7 @@ class _Pad(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, flat: Tensor, padded_index: Tensor, num_padded: int) -> Tensor:
         ctx.save_for_backward(padded_index)
-        return flat.new_zeros((num_padded, *flat.shape[1:])).index_copy(0, padded_index, flat)
+        return flat.new_zeros((num_padded, *flat.shape[1:])).index_copy_(0, padded_index, flat)
 
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> tuple[Tensor, None, None]:
@@ -223,7 +223,7 @@ class _Unpad(torch.autograd.Function):
     def backward(ctx: Any, *grads: Any) -> tuple[Tensor, None]:
         (padded_index,) = ctx.saved_tensors
         grad: Tensor = grads[0]
-        return grad.new_zeros((ctx.num_padded, *grad.shape[1:])).index_copy(0, padded_index, grad), None
+        return grad.new_zeros((ctx.num_padded, *grad.shape[1:])).index_copy_(0, padded_index, grad), None
 
 
 def pad_pieces(flat: Tensor, padded_index: Tensor, num_padded: int) -> Tensor:
