@@ -99,9 +99,9 @@ class WindowGroups:
     """The windows of a layout in groups, each padded by itself, for attention.
 
     On a CPU, padding takes as long as pieces, and every new shape of a product needs code of its own (see
-    `UnpaddedLayout`). So windows are sorted by length, a group is padded to a multiple of 32 pieces, and has 1, 2, 4, ...
-    windows: few shapes, and little padding whatever the lengths. On a GPU all windows are one group, because there many
-    small products take longer than a large one.
+    `UnpaddedLayout`). So windows are sorted by length, a group is padded to a multiple of 32 pieces, and has 1, 2, 4
+    and so on windows: few shapes, and little padding whatever the lengths. On a GPU all windows are one group, because
+    there many small products take longer than a large one.
 
     Attributes:
         shapes: (B, T) of each group: windows, and pieces with padding.
