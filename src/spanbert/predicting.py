@@ -73,10 +73,15 @@ class Predictor(Generic[ExampleT, PredictionT]):
 
     def score(self, examples: Iterable[ExampleT]) -> Iterator[Scored[ExampleT]]:
         """Each example with its scores, in order; otherwise as `predict`."""
-        held: list[tuple[ExampleT, list[Window]]] = []
+        return self.score_windows(
+            (example, self.task.features(example, self.tokenizer, training=False)) for example in examples
+        )
+
+    def score_windows(self, items: Iterable[tuple[ExampleT, Sequence[Window]]]) -> Iterator[Scored[ExampleT]]:
+        """`score` of examples whose windows (`Task.features`, without targets) are made already."""
+        held: list[tuple[ExampleT, Sequence[Window]]] = []
         num_pieces = 0
-        for example in examples:
-            windows = self.task.features(example, self.tokenizer, training=False)
+        for example, windows in items:
             held.append((example, windows))
             num_pieces += sum(len(window.pieces) for window in windows)
             if num_pieces >= _LOOK_AHEAD * self.batch_pieces:
@@ -85,7 +90,7 @@ class Predictor(Generic[ExampleT, PredictionT]):
         if held:
             yield from self._score(held)
 
-    def _score(self, held: Sequence[tuple[ExampleT, list[Window]]]) -> Iterator[Scored[ExampleT]]:
+    def _score(self, held: Sequence[tuple[ExampleT, Sequence[Window]]]) -> Iterator[Scored[ExampleT]]:
         if self.task.unit == "window":
             units = [[window] for _, windows in held for window in windows]
         else:

@@ -31,6 +31,9 @@ class FinetuneConfig(TrainingConfig):
     head_learning_rate: float | None = None
     """Highest learning rate of what is not the encoder; the same as --learning-rate when not given."""
 
+    validate_every: int = 0
+    """Steps between two validations; 0 means one after each epoch."""
+
     layer_decay: float = 1.0
     """Each layer of the encoder learns at this multiple of the rate of the layer above it; 1 means all alike."""
 
@@ -117,5 +120,8 @@ class FinetuneFilesConfig(FinetuneConfig):
         super().__post_init__()
         if not 0 < self.dev_share < 1:
             raise ConfigurationError(f"--dev-share is a share between 0 and 1, not {self.dev_share}")
+        for name in ("train", "dev", "golden"):
+            if str(getattr(self, name)) == "-":
+                raise ConfigurationError(f"--{name} -: a run that can be repeated needs a file, not standard input")
         if self.seeds < 1:
             raise ConfigurationError(f"--seeds is at least 1, not {self.seeds}")

@@ -13,7 +13,7 @@ import numpy as np
 from spanbert import randomness
 from spanbert.batching import TaskBatch, collate, cut_batches
 from spanbert.errors import InputError
-from spanbert.task import Task, Window
+from spanbert.task import ExampleT, Task, Window
 from spanbert.tokenization import PieceTokenizer
 
 
@@ -41,10 +41,7 @@ class TrainingWindows:
         units: list[list[Window]] = []
         num_long = 0
         for example in examples:
-            try:
-                windows = task.features(example, tokenizer, training=True)
-            except InputError as error:
-                raise InputError(f"{example.id}: {error}") from error
+            windows = _windows_of(task, example, tokenizer, training=True)
             num_long += len(windows) > 1
             units += [windows] if task.unit == "example" else [[window] for window in windows]
         if not units:
@@ -64,6 +61,36 @@ class TrainingWindows:
     def num_pieces(self) -> int:
         """Pieces of all windows."""
         return sum(len(window.pieces) for unit in self.units for window in unit)
+
+
+@dataclass(frozen=True)
+class PreparedExamples:
+    """The examples of a run, each turned into windows once, for any number of epochs, validations and seeds.
+
+    Attributes:
+        train: what is learned from.
+        dev: the examples of the dev set, each with its windows as prediction makes them.
+    """
+
+    train: TrainingWindows
+    dev: Sequence[tuple[Any, Sequence[Window]]]
+
+    @classmethod
+    def of(
+        cls, task: Task[ExampleT, Any], train: Sequence[ExampleT], dev: Sequence[ExampleT], tokenizer: PieceTokenizer
+    ) -> PreparedExamples:
+        """Cut all examples into windows; raises as `TrainingWindows.of`."""
+        windows = TrainingWindows.of(task, train, tokenizer)
+        if not dev:
+            raise InputError("there is nothing to validate on")
+        return cls(windows, [(example, _windows_of(task, example, tokenizer, training=False)) for example in dev])
+
+
+def _windows_of(task: Task[Any, Any], example: Any, tokenizer: PieceTokenizer, *, training: bool) -> list[Window]:
+    try:
+        return task.features(example, tokenizer, training=training)
+    except InputError as error:
+        raise InputError(f"example {example.id!r}: {error}") from error
 
 
 class FinetuneData:

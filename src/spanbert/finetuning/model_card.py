@@ -57,7 +57,7 @@ A model for {task.name} ({record["parameters"]:,} parameters), fine-tuned from `
 |---|---|
 | command | `{record["command"]}` |
 | data | {_data(record)} |
-| seed | {config["seed"]} |
+| seed | {record.get("best_seed", config["seed"])} |
 | batch | {config["batch_size"]} |
 | learning rate | {config["learning_rate"]:g}, {config["schedule"]}, warm-up {config["warmup"]:.0%} |
 | epochs | {config["epochs"]:g} |

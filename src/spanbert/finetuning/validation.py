@@ -11,7 +11,7 @@ from accelerate.utils import gather_object
 from torch import nn
 
 from spanbert.predicting import Predictor
-from spanbert.task import ExampleT, PredictionT, Task
+from spanbert.task import ExampleT, PredictionT, Task, Window
 from spanbert.tokenization import PieceTokenizer
 
 
@@ -21,8 +21,8 @@ class TaskValidation(Generic[ExampleT, PredictionT]):
     Args:
         task: with its settings as they are during training.
         tokenizer: the model's.
-        examples: the whole set.
-        limit: most of them that are predicted, evenly spread.
+        items: the whole set, each example with its windows, so that these are made once and not for each validation.
+        limit: most examples that are predicted, evenly spread.
         batch_pieces: as for `Predictor`.
     """
 
@@ -30,13 +30,14 @@ class TaskValidation(Generic[ExampleT, PredictionT]):
         self,
         task: Task[ExampleT, PredictionT],
         tokenizer: PieceTokenizer,
-        examples: Sequence[ExampleT],
+        items: Sequence[tuple[ExampleT, Sequence[Window]]],
         *,
         limit: int,
         batch_pieces: int,
     ) -> None:
-        chosen = np.unique(np.linspace(0, len(examples) - 1, min(limit, len(examples))).round().astype(np.int64))
-        self.examples = [examples[number] for number in chosen.tolist()]
+        chosen = np.unique(np.linspace(0, len(items) - 1, min(limit, len(items))).round().astype(np.int64))
+        self._items = [items[number] for number in chosen.tolist()]
+        self.examples = [example for example, _ in self._items]
         self._task, self._tokenizer, self._batch_pieces = task, tokenizer, batch_pieces
 
     def __call__(self, model: nn.Module, accelerator: Accelerator) -> dict[str, float]:
@@ -45,7 +46,7 @@ class TaskValidation(Generic[ExampleT, PredictionT]):
             model, self._task, self._tokenizer, accelerator, batch_pieces=self._batch_pieces
         )
         rank, ranks = accelerator.process_index, accelerator.num_processes
-        mine = list(predictor.predict(self.examples[rank::ranks]))
+        mine = [self._task.decode(scored) for scored in predictor.score_windows(self._items[rank::ranks])]
         predicted: list[Any] = mine
         if ranks > 1:
             predicted = [None] * len(self.examples)

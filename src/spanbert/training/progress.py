@@ -28,8 +28,10 @@ def short_figures(figures: Mapping[str, float]) -> str:
 
 
 def format_figures(figures: Mapping[str, float]) -> str:
-    """`{"mlm_loss": 3.21}` as `mlm loss 3.210`."""
-    return "  ".join(f"{name.replace('_', ' ')} {_short(name, value)}" for name, value in figures.items())
+    """`{"mlm_loss": 3.21}` as `mlm loss 3.210`; figures of single labels ("f1/PER") are left out: too many."""
+    return "  ".join(
+        f"{name.replace('_', ' ')} {_short(name, value)}" for name, value in figures.items() if "/" not in name
+    )
 
 
 def _short(name: str, value: float) -> str:

@@ -25,8 +25,11 @@ from spanbert.training.record import command_line, now, read_history, versions, 
 
 # What may differ between a run and its resumption: these do not touch its course.
 FREE_TO_CHANGE = frozenset(
-    {"output", "resume", "overwrite", "quiet", "tracker", "keep_checkpoints", "save_every", "estimate"}
-)
+    {
+        "output", "resume", "overwrite", "quiet", "tracker", "keep_checkpoints", "save_every", "estimate", "golden",
+        "strict",
+    }
+)  # fmt: skip
 
 _LOCK = ".lock"
 
@@ -93,14 +96,38 @@ def _json_value(value: Any) -> Any:
     return value
 
 
+def read_record(output: Path) -> dict[str, Any]:
+    """What run.json says of the run in a folder; empty where there is none.
+
+    Raises:
+        CheckpointError: it is damaged.
+    """
+    path = output / "run.json"
+    if not path.exists():
+        return {}
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise CheckpointError(
+            f"{path}: the record of the run is damaged ({error}): start again with --overwrite"
+        ) from error
+    return dict(record) if isinstance(record, dict) else {}
+
+
+def shaping_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of a run's options, as JSON values, that touch its course."""
+    return {key: value for key, value in options.items() if key not in FREE_TO_CHANGE}
+
+
 def course_of_run(config: TrainingConfig, accelerator: Accelerator) -> dict[str, Any]:
     """Everything of the options and the machine that shapes the course of a run, as JSON values.
 
     Another device, precision or number of processes gives another run.
     """
     machine = describe_machine(accelerator)
-    shaping = {key: value for key, value in config_as_json(config).items() if key not in FREE_TO_CHANGE}
-    return shaping | {name: machine[name] for name in ("device", "precision", "processes")}
+    return shaping_options(config_as_json(config)) | {
+        name: machine[name] for name in ("device", "precision", "processes")
+    }
 
 
 def starting_record(
@@ -112,13 +139,7 @@ def starting_record(
     Raises:
         CheckpointError: the record of the run that is resumed is damaged.
     """
-    path = config.output / "run.json"
-    try:
-        before = json.loads(path.read_text(encoding="utf-8")) if config.resume and path.exists() else {}
-    except ValueError as error:
-        raise CheckpointError(
-            f"{path}: the record of the run is damaged ({error}): start again with --overwrite"
-        ) from error
+    before = read_record(config.output) if config.resume else {}
     return {
         "verb": verb,
         "status": "running",
