@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
-from spanbert.task import Located, Problem
-from spanbert.tasks.relations.config import RelationOptions
+from spanbert.task import UNKNOWN_LABEL, Located, Problem
+from spanbert.tasks.relations.config import RelationOptions, RelationSettings
 from spanbert.tasks.relations.examples import RelationExample
 from spanbert.tasks.relations.metrics import is_directed
 from spanbert.tasks.relations.pairs import gold_labels, judged_pairs, negative_label
@@ -14,7 +14,8 @@ from spanbert.tasks.relations.semeval import DIRECTED
 
 
 def check_relations(examples: Sequence[Located[RelationExample]], options: RelationOptions) -> Iterator[Problem]:
-    """Problems in order of lines."""
+    """Problems in order of lines; with the settings of a model, also relations that it does not know."""
+    known = frozenset(options.labels) if isinstance(options, RelationSettings) else frozenset()
     seen: dict[str, int] = {}
     labels = [relation.label for item in examples for relation in item.example.relations or ()]
     directed = is_directed(labels)
@@ -32,6 +33,9 @@ def check_relations(examples: Sequence[Located[RelationExample]], options: Relat
         for relation in example.relations:
             head, tail = example.entities[relation.head], example.entities[relation.tail]
             where = f"{example.id}: {head.start}..{head.end} {relation.label} {tail.start}..{tail.end}"
+            if known and relation.label not in known:
+                detail = f"{where}: the model knows only {', '.join(sorted(known))}"
+                yield Problem(line, UNKNOWN_LABEL, detail, skipped=False)
             if head.start < tail.end and tail.start < head.end:
                 yield Problem(line, "overlapping spans", f"{where}: head and tail share characters", skipped=False)
             if directed and relation.label != negative and not DIRECTED.fullmatch(relation.label):
