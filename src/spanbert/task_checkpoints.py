@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
+from safetensors import SafetensorError
 from transformers import initialization
 
 from spanbert.checkpoint_saving import FORMAT, write_model_folder
@@ -109,25 +111,18 @@ def load_task_model(folder: str | Path) -> tuple[TaskModel, AnyTask, PieceTokeni
     tokenizer = load_tokenizer(folder)
     with open_source(folder) as source:
         task = _stored_task(source)
-        fields = {name: value for name, value in source.config.items() if name not in {"architectures", "dtype"}}
-        with torch.device("meta"):
-            model = task.model_class()(SpanBertConfig(**fields))
-        model.to_empty(device="cpu")
-        parameters = model.state_dict()
-        _refuse_other_tensors(source, set(parameters))
-        for name, value in parameters.items():
-            entry = source.tensors[name]
-            if tuple(entry.shape) != tuple(value.shape):
-                raise CheckpointError(
-                    f"{source.name}: the tensor {name} has the shape {list(entry.shape)} and its configuration means "
-                    f"{list(value.shape)}: weights and config.json do not belong together"
-                )
-            value.copy_(entry.read())
-    if tokenizer.vocab_size > model.config.vocab_size:
-        raise CheckpointError(
-            f"{source.name}: its tokenizer has {tokenizer.vocab_size:,} pieces and its model "
-            f"{model.config.vocab_size:,}: they do not belong together"
-        )
+        model = _without_values(source, task)
+        _read_values(source, model)
+        limits = {
+            "its tokenizer has {:,} pieces and its model {:,}": (tokenizer.vocab_size, model.config.vocab_size),
+            "its windows have {:,} pieces and its position table {:,}": (
+                task.settings.max_length,
+                model.config.max_position_embeddings,
+            ),
+        }
+        for message, (number, limit) in limits.items():
+            if number > limit:
+                raise CheckpointError(f"{source.name}: {message.format(number, limit)}: they do not belong together")
     model.train(False)
     return model, task, tokenizer
 
@@ -146,8 +141,43 @@ def _description(task: AnyTask) -> dict[str, Any]:
     return {"format": FORMAT, "task": task.name, "settings": dataclasses.asdict(task.settings)}
 
 
+def _without_values(source: Source, task: AnyTask) -> TaskModel:
+    """The model that a configuration means; its parameters have room and no values yet."""
+    fields = {name: value for name, value in source.config.items() if name not in {"architectures", "dtype"}}
+    try:
+        with torch.device("meta"):
+            model = task.model_class()(SpanBertConfig(**fields))
+    except (StrictDataclassError, ConfigurationError, TypeError, ValueError, KeyError) as error:
+        raise CheckpointError(f"{source.name}: its config.json is not that of a {task.name} model: {error}") from error
+    model.to_empty(device="cpu")
+    return model
+
+
+def _read_values(source: Source, model: TaskModel) -> None:
+    parameters = model.state_dict()
+    _refuse_other_tensors(source, set(parameters))
+    for name, value in parameters.items():
+        entry = source.tensors[name]
+        if tuple(entry.shape) != tuple(value.shape):
+            raise CheckpointError(
+                f"{source.name}: the tensor {name} has the shape {list(entry.shape)} and its configuration means "
+                f"{list(value.shape)}: weights and config.json do not belong together"
+            )
+        if "float" not in entry.dtype:
+            raise CheckpointError(f"{source.name}: the tensor {name} is stored as {entry.dtype}, not as float numbers")
+        try:
+            value.copy_(entry.read())
+        except SafetensorError as error:
+            raise CheckpointError(f"{source.name}: the tensor {name} cannot be read: {error}") from error
+
+
 def _stored_task(source: Source) -> AnyTask:
     described = source.config.get("spanbert") or {}
+    for key, kind in (("format", int), ("task", str), ("settings", dict)):
+        if not isinstance(described.get(key, kind()), kind):
+            raise CheckpointError(
+                f"{source.name}: config.json is damaged: what {key!r} says there is no {kind.__name__}"
+            )
     if described.get("format", FORMAT) > FORMAT:
         raise CheckpointError(
             f"{source.name} was written by a newer version of this package (format {described['format']}, this version "
@@ -177,9 +207,18 @@ def settings_from_json(settings_class: type[Any], values: Mapping[str, Any], nam
             f"{name}: its settings {', '.join(unknown)} are unknown to this version: pip install --upgrade spanbert"
         )
     try:
-        return settings_class(**{key: _tuples(value) for key, value in values.items()})
+        settings = settings_class(**{key: _tuples(value) for key, value in values.items()})
+        for field in dataclasses.fields(settings):
+            _refuse_other_kind(field.name, getattr(settings, field.name), field.default)
+        return settings
     except (TypeError, ValueError, ConfigurationError) as error:
         raise CheckpointError(f"{name}: its settings in config.json are damaged: {error}") from error
+
+
+def _refuse_other_kind(name: str, value: Any, default: Any) -> None:
+    kind: Any = (float, int) if isinstance(default, float) else type(default)
+    if isinstance(default, bool | int | float | str | tuple) and not isinstance(value, kind):
+        raise TypeError(f"{name} is {value!r}")
 
 
 def _tuples(value: Any) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -18,8 +18,9 @@ from spanbert.evaluation.bootstrap import Interval, intervals_of
 from spanbert.evaluation.report import write_report
 from spanbert.evaluation.tables import print_figures
 from spanbert.example_sets import load_examples
+from spanbert.golden import Golden
 from spanbert.loading import load
-from spanbert.task import UNKNOWN_LABEL, Located, Task
+from spanbert.task import UNKNOWN_LABEL, Comparison, Located, Task
 from spanbert.training.config import Device, Precision
 from spanbert.training.record import read_history
 
@@ -62,6 +63,10 @@ class EvaluateConfig:
     precision: Precision = "auto"
     """bf16 or fp32; auto takes bf16 where the processor multiplies it in hardware."""
 
+    golden: Golden = "check"
+    """check compares the answers that are stored with the model with those of today, once for each combination of
+    versions, processor and precision; accept stores those of today instead; skip does nothing."""
+
     threads: int | None = None
     """CPU threads of torch; the default is all cores."""
 
@@ -90,27 +95,61 @@ class EvaluateConfig:
 
 def run(config: EvaluateConfig, task: type[Task[Any, Any]], options: Any) -> int:
     """The verb: always 0, however good the figures."""
+    _make_room(config)
+    located = load_examples(task, config.file, options, strict=config.strict, say=_say)
     model = load(
         config.model,
         device=config.device,
         precision=config.precision,
         threads=config.threads,
         batch_pieces=config.batch_pieces,
+        golden=config.golden,
     )
-    located = load_examples(task, config.file, options, strict=config.strict, say=_say)
     _warn_of_unknown_labels(model.task, located, config.file)
     examples = [one.example for one in located]
     predictions = list(_tracked(model.predictor.predict(examples), len(examples), config))
+    comparison = model.task.compare(examples, predictions, options)
+    intervals = intervals_of(comparison, samples=config.samples, seed=config.seed)
+    _print(config, intervals, len(examples))
+    try:
+        report = _write(config, model.task, examples, predictions, comparison, intervals)
+    except OSError as error:
+        raise ConfigurationError(f"{error.filename or config.output} cannot be written: {error.strerror}") from error
+    if not config.quiet:
+        _say(f"report: {report}")
+    return 0
+
+
+def _make_room(config: EvaluateConfig) -> None:
+    """Make the folders of what is written, before hours of computing."""
+    for name, path in (("output", config.output), ("predictions", config.predictions)):
+        if path is None:
+            continue
+        if path.resolve() == config.file.resolve():
+            raise ConfigurationError(f"--{name} {path} is the file of examples: choose another name")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigurationError(f"--{name} {path} cannot be written: {error.strerror}") from error
+
+
+def _write(
+    config: EvaluateConfig,
+    task: Task[Any, Any],
+    examples: Sequence[Any],
+    predictions: Sequence[Any],
+    comparison: Comparison,
+    intervals: Mapping[str, Interval],
+) -> Path:
+    """Write the report, and the predictions where they were asked for; the report's path."""
     if config.predictions is not None:
         lines = (json.dumps(prediction.to_json(), ensure_ascii=False) + "\n" for prediction in predictions)
-        config.predictions.write_text("".join(lines), encoding="utf-8")
-    comparison = model.task.compare(examples, predictions, model.settings)
-    intervals = intervals_of(comparison, samples=config.samples, seed=config.seed)
+        config.predictions.write_text("".join(lines), encoding="utf-8", newline="\n")
     history = Path(config.model) / "history.jsonl"
-    report = write_report(
+    return write_report(
         config.output,
         title=f"{Path(config.model).resolve().name} on {config.file.name}",
-        task=model.task,
+        task=task,
         examples=examples,
         predictions=predictions,
         comparison=comparison,
@@ -118,10 +157,6 @@ def run(config: EvaluateConfig, task: type[Task[Any, Any]], options: Any) -> int
         history=read_history(history) if history.exists() else None,
         worst=config.worst,
     )
-    _print(config, intervals, len(examples))
-    if not config.quiet:
-        _say(f"report: {report}")
-    return 0
 
 
 def _warn_of_unknown_labels(task: Task[Any, Any], located: list[Located[Any]], path: Path) -> None:
