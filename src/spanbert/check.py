@@ -45,8 +45,9 @@ class CheckConfig:
     """Count lengths in the pieces of this model (a folder, a name on the hub, or a vocab.txt); otherwise they are
     words, or characters where a script has no spaces."""
 
-    max_length: int = 384
-    """Most pieces of a window, as for `spanbert finetune`: longer texts are read in several."""
+    max_length: int | None = None
+    """Most pieces of a window, as for `spanbert finetune`: longer texts are read in several. The task's own default
+    when not given."""
 
     all: bool = False
     """List every problem and every label; otherwise the first 20 problems of a kind, and the 30 commonest labels."""
@@ -60,7 +61,7 @@ class CheckConfig:
         Raises:
             ConfigurationError: an option is out of range.
         """
-        if self.max_length < 3:
+        if self.max_length is not None and self.max_length < 3:
             raise ConfigurationError(f"--max-length is at least 3, not {self.max_length}")
 
 
@@ -184,7 +185,7 @@ def _json(
             "num_examples": len(file.examples),
             "problems": problems_json(file.problems, most=most),
             "counts": {title: dict(numbers) for title, numbers in file.counts.items()},
-            "lengths": file.lengths.to_json(config.max_length) if file.lengths else None,
+            "lengths": file.lengths.to_json(_window_of(config, task)) if file.lengths else None,
         }
 
     shown: dict[str, Any] = {"task": task.name, **of_file(files[0])}
@@ -205,7 +206,7 @@ def _print(
         console.print(Text(title, style="bold"), soft_wrap=True)
         _print_problems(console, file.problems, most)
         if file.lengths is not None:
-            for line in file.lengths.describe(config.max_length, plain=not _has_blocks()):
+            for line in file.lengths.describe(_window_of(config, task), plain=not _has_blocks()):
                 console.print(line, markup=False, highlight=False, soft_wrap=True)
         console.print()
     if len(files) == 2:
@@ -247,6 +248,11 @@ def _print_counts(console: Console, title: str, files: Sequence[CheckedFile], mo
     if most is not None and len(names) > most:
         console.print(f"... and {len(names) - most:,} more (--all)")
     console.print()
+
+
+def _window_of(config: CheckConfig, task: AnyTask) -> int:
+    """Most pieces of a window."""
+    return task.settings_class.max_length if config.max_length is None else config.max_length
 
 
 def _has_blocks() -> bool:
