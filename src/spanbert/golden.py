@@ -234,7 +234,7 @@ def _changed_scores(then: Scores, now: Scores, tolerance: float) -> str | None:
                 worst, where = share, f"{name!r} of window {number + 1}"
     if worst <= tolerance:
         return None
-    return f"the scores {where} differ by {worst:.2g} of their size, and {tolerance:.0e} is tolerated"
+    return f"the scores {where} differ by {worst:.2g} of their size, and {tolerance:g} is tolerated"
 
 
 def _largest_difference(then: npt.NDArray[np.float32], now: npt.NDArray[np.float32]) -> float:
