@@ -175,9 +175,7 @@ def _stored_task(source: Source) -> AnyTask:
     described = source.config.get("spanbert") or {}
     for key, kind in (("format", int), ("task", str), ("settings", dict)):
         if not isinstance(described.get(key, kind()), kind):
-            raise CheckpointError(
-                f"{source.name}: config.json is damaged: what {key!r} says there is no {kind.__name__}"
-            )
+            raise CheckpointError(f"{source.name}: config.json is damaged: its {key!r} is no {kind.__name__}")
     if described.get("format", FORMAT) > FORMAT:
         raise CheckpointError(
             f"{source.name} was written by a newer version of this package (format {described['format']}, this version "
