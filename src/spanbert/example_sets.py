@@ -10,7 +10,7 @@ from spanbert.errors import InputError
 from spanbert.example_files import source_name
 from spanbert.problem_lists import problem_lines
 from spanbert.read_summary import counted
-from spanbert.task import ExampleT, Located, PredictionT, Task, examples_of
+from spanbert.task import ExampleT, Located, PredictionT, Problem, Task, examples_of
 
 _SHOWN = 3
 
@@ -23,7 +23,7 @@ def load_examples(
     strict: bool,
     say: Callable[[str], None],
 ) -> list[Located[ExampleT]]:
-    """Read a file of examples.
+    """Read a file of examples with known answers; those without are left out like bad records.
 
     Args:
         task: whose examples they are.
@@ -36,6 +36,12 @@ def load_examples(
         InputError: the file cannot be read, has no usable example, or a bad record and `strict`.
     """
     located, problems = examples_of(task.read(path, options))
+    problems += [
+        Problem(one.line, "no right answer", f"that of {one.example.id!r} is not given: nothing to learn or to compare")
+        for one in located
+        if not task.is_answered(one.example)
+    ]
+    located = [one for one in located if task.is_answered(one.example)]
     skipped = [problem for problem in problems if problem.skipped]
     source = source_name(path)
     if strict and skipped:
@@ -52,5 +58,8 @@ def load_examples(
             say(f"  {line}")
         say(f"  (`spanbert check {task.name} {source}` lists all)")
     if not located:
-        raise InputError(f"holds no example for {task.name} ({counted(len(skipped), 'bad record')})", source=source)
+        raise InputError(
+            f"holds no example for {task.name} with its right answer ({counted(len(skipped), 'record')} left out)",
+            source=source,
+        )
     return located

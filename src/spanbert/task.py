@@ -181,6 +181,11 @@ class Task(ABC, Generic[ExampleT, PredictionT]):
         """The text whose length decides whether the example needs windows."""
 
     @classmethod
+    def is_answered(cls, example: ExampleT) -> bool:
+        """Whether the right answer is known (which may be that there is none): only then it is learned and scored."""
+        return True
+
+    @classmethod
     @abstractmethod
     def example(cls, record: Mapping[str, Any]) -> ExampleT:
         """An example from a JSON object, with or without what is to be predicted. The inverse of `Example.to_json`.

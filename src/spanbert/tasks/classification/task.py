@@ -75,6 +75,11 @@ class Classification(Task[ClassificationExample, ClassificationPrediction]):
         return example.text if example.pair is None else f"{example.text}\n{example.pair}"
 
     @classmethod
+    def is_answered(cls, example: ClassificationExample) -> bool:
+        """Whether its label or number is known."""
+        return example.label is not None
+
+    @classmethod
     def example(cls, record: Mapping[str, Any]) -> ClassificationExample:
         """See `example_from_json`."""
         return example_from_json(record)

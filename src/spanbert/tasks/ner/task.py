@@ -60,6 +60,11 @@ class NamedEntityRecognition(Task[EntityExample, EntityPrediction]):
         return example.text
 
     @classmethod
+    def is_answered(cls, example: EntityExample) -> bool:
+        """Whether its entities are known."""
+        return example.entities is not None
+
+    @classmethod
     def example(cls, record: Mapping[str, Any]) -> EntityExample:
         """An example from JSON: {"id", "text", "entities": [{"start", "end", "label"}]}."""
         return example_from_json(record)

@@ -71,6 +71,11 @@ class QuestionAnswering(Task[QuestionExample, QuestionPrediction]):
         return max(example.contexts, key=len)
 
     @classmethod
+    def is_answered(cls, example: QuestionExample) -> bool:
+        """Whether its answers are known."""
+        return example.answers is not None
+
+    @classmethod
     def example(cls, record: Mapping[str, Any]) -> QuestionExample:
         """A question from a JSON object: `question`, `context` or `contexts`, and where there are, `id` and `answers`.
 

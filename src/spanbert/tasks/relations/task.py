@@ -60,6 +60,11 @@ class RelationExtraction(Task[RelationExample, RelationPrediction]):
         return example.text
 
     @classmethod
+    def is_answered(cls, example: RelationExample) -> bool:
+        """Whether its relations are known."""
+        return example.relations is not None
+
+    @classmethod
     def example(cls, record: Mapping[str, Any]) -> RelationExample:
         """See `Task`."""
         return parse_example(record)
