@@ -358,7 +358,7 @@ class Trainer:
         if any(row["step"] > save_every for row in read_history(self.history.path, damaged_tail=True)):
             raise CheckpointError(
                 f"{self.checkpoints.path}: the checkpoints of this run are gone, so it cannot be resumed: "
-                "start again with --overwrite, or continue from its model in another folder with --from"
+                "start again with --overwrite, or in another folder"
             )
 
     def _require_same_run(self, checkpoint: Path, state: Mapping[str, Any]) -> None:
@@ -371,7 +371,7 @@ class Trainer:
                 rows.append(f"steps: was {state['total_steps']}, now {self.total_steps}")
             raise ConfigurationError(
                 f"{checkpoint}: this run cannot be resumed with other options ({'; '.join(rows)}): give the same ones, "
-                "or start a new run from its model with --from"
+                "or start a new run in another folder"
             )
 
     @contextmanager
