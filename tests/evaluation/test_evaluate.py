@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny_finetuning import TASKS, few_records, options_for, read_records, write_records
+from tiny_finetuning import TASKS, few_records, no_picture, options_for, read_records, write_records
 
 import spanbert
 from spanbert.cli import main
@@ -28,7 +28,9 @@ def tuned(encoder_folder: Path, task_files: Callable[[str], Path], tmp_path_fact
             folder = tmp_path_factory.mktemp(task)
             train, dev = few_records(task, task_files, folder)
             options = options_for(task, model=str(encoder_folder), train=train, dev=dev, output=folder / "model")
-            made[task] = spanbert.finetune(task, **options).output, dev
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr("spanbert.finetuning.finetune.plot_history", no_picture)
+                made[task] = spanbert.finetune(task, **options).output, dev
         return made[task]
 
     return tuned_

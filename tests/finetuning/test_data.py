@@ -13,7 +13,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny_finetuning import few_records, options_for
+from tiny_finetuning import few_records, no_picture, options_for
 
 import spanbert
 from spanbert.batching import collate, cut_batches
@@ -132,6 +132,7 @@ def test_everything_is_turned_into_windows_once(
         return original(self, example, tokenizer, training=training)
 
     monkeypatch.setattr(Classification, "features", counting)
+    monkeypatch.setattr("spanbert.finetuning.finetune.plot_history", no_picture)
     spanbert.finetune(
         "classification",
         **options_for("classification", model=str(encoder_folder), train=train, dev=dev, output=tmp_path / "model"),

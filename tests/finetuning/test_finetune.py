@@ -15,6 +15,7 @@ from tiny_finetuning import (
     TASKS,
     command,
     few_records,
+    no_picture,
     options_for,
     read_records,
     same_weights,
@@ -71,6 +72,7 @@ def tuned(encoder_folder: Path, files: Files, tmp_path_factory: pytest.TempPathF
 def tune(encoder_folder: Path, files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tune:
     """A function that fine-tunes in Python; keywords override."""
     monkeypatch.setenv("SPANBERT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("spanbert.finetuning.finetune.plot_history", no_picture)
 
     def tune_(task: str = "classification", **options: Any) -> spanbert.FinetunedModel:
         train, dev = files(task)

@@ -8,13 +8,13 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from tiny_finetuning import command, few_records, options_for, same_weights, weights_of
+from tiny_finetuning import command, few_records, no_picture, options_for, same_weights, weights_of
 
 import spanbert
 from spanbert.cli import main
@@ -35,6 +35,13 @@ def options(
     train, dev = few_records(TASK, task_files, tmp_path_factory.mktemp("data"))
     own = {"steps": 8, "validate_every": 2, "save_every": 3, "log_every": 2, "micro_batch_pieces": 500}
     return {**options_for(TASK), **own, "model": str(encoder_folder), "train": train, "dev": dev}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_pictures() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("spanbert.finetuning.finetune.plot_history", no_picture)
+        yield
 
 
 @pytest.fixture(scope="module")
