@@ -16,6 +16,8 @@ from spanbert.checkpoints import save_pretraining_model
 from spanbert.encoder import count_parameters
 from spanbert.errors import CheckpointError, CorpusError, InputError
 from spanbert.info import InfoConfig, describe, run
+from spanbert.task_checkpoints import new_task_model, save_task_model
+from spanbert.tasks import find_task
 from spanbert.tasks.pretraining.prepare import PrepareConfig, prepare
 from spanbert.training.record import History, write_json
 
@@ -70,6 +72,20 @@ def test_models_of_others(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     text = shown(save_original(tmp_path / "checkpoint.pt", tiny_model()), capsys)
     assert "training checkpoint of the original release" in text
     assert "argparse.Namespace" in text
+
+
+def test_a_fine_tuned_model_says_its_task_and_labels(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    save_pretraining_model(tiny_model(), tiny_tokenizer(tmp_path), tmp_path / "m")
+    task_class = find_task("classification")
+    task = task_class(task_class.settings_class(kind="single-label", labels=("sport", "politics")))
+    model, tokenizer, _ = new_task_model(task, tmp_path / "m")
+    save_task_model(model, task, tokenizer, tmp_path / "tuned")
+    described = as_json(tmp_path / "tuned", capsys)
+    assert described["task"] == "classification"
+    assert described["settings"]["labels"] == ["sport", "politics"]
+    assert described["heads"] == ["classification"]
+    assert "sport, politics" in shown(tmp_path / "tuned", capsys)
+    assert "task" not in as_json(tmp_path / "m", capsys)
 
 
 def make_run(folder: Path, **record: Any) -> None:

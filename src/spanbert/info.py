@@ -107,15 +107,19 @@ def _describe_model(path: str | Path) -> dict[str, Any]:
         parameters["other_tasks"] = sum(entries[name].num_values for name in others)
         bias = entries.get("bert.pooler.dense.bias")
         table = entries.get("cls.sbo.position_embeddings.weight")
+        ours = source.config.get("spanbert") or {}
+        is_tuned = ours.get("task", "pretraining") != "pretraining"
         description: dict[str, Any] = {
             "kind": "model",
             "path": str(path),
             "format": source.title,
+            **({"task": ours["task"], "settings": dict(ours.get("settings", {}))} if is_tuned else {}),
             **{key: source.config[key] for key in _SIZES if key in source.config},
             "stored_as": sorted({entry.dtype for entry in entries.values()}),
             "num_parameters": sum(parameters.values()),
             "parameters_by_part": {part: count for part, count in parameters.items() if count},
-            "heads": [title for head, title in _HEADS.items() if parameters[head]],
+            "heads": [title for head, title in _HEADS.items() if parameters[head]]
+            + ([ours["task"]] if is_tuned else []),
             "sbo_positions": table.shape[0] if table is not None else 0,
             "pooler": "absent" if bias is None else "present" if bool(bias.read().any()) else "untrained",
             **({"notes": list(source.notes)} if source.notes else {}),
@@ -194,6 +198,11 @@ def _for_people(description: Mapping[str, Any]) -> dict[str, Any]:
             shown["corpus"] = counts
         if "metrics" in shown:  # the last figures of a finished run are its metrics
             shown.pop("last_figures", None)
+            # Those of single labels ("f1/PER") are many.
+            shown["metrics"] = {
+                name: {figure: value for figure, value in figures.items() if "/" not in figure}
+                for name, figures in shown["metrics"].items()
+            }
     if "run" in shown:
         shown["run"] = _for_people(shown["run"])
         del shown["run"]["kind"], shown["run"]["path"]
