@@ -27,6 +27,7 @@ from torch import Tensor
 import spanbert
 from spanbert.cli import main
 from spanbert.errors import CheckpointError, ConfigurationError, InputError
+from spanbert.evaluation.tables import format_figure
 from spanbert.finetuning.validation import TaskValidation
 from spanbert.training.record import read_history
 
@@ -103,8 +104,10 @@ def test_the_folder_is_a_model_with_its_record(task: str, tuned: Callable[[str],
     assert model.task.name == task
     assert model.task.main_metric in metrics
     card = (folder / "README.md").read_text()
-    assert f"{metrics[model.task.main_metric]:.2f}" in card
+    assert f"| {format_figure(model.task.main_metric, metrics[model.task.main_metric])} |" in card
     assert str(dev) in card
+    assert "| steps | 6 |" in card
+    assert all(card.count(f"| {label} |") == 1 for name in metrics for label in name.split("/")[1:])
     golden = json.loads((folder / "golden.json").read_text())
     assert [entry["input"]["id"] for entry in golden["examples"]] == [one.id for one in model.task.golden_examples()]
 

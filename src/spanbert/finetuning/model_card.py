@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from spanbert.evaluation.tables import format_figure, split_by_label
 from spanbert.finetuning.training import DEV, FinetuneResult
 
 _PIPELINES = {
@@ -60,7 +61,7 @@ A model for {task.name} ({record["parameters"]:,} parameters), fine-tuned from `
 | seed | {record.get("best_seed", config["seed"])} |
 | batch | {config["batch_size"]} |
 | learning rate | {config["learning_rate"]:g}, {config["schedule"]}, warm-up {config["warmup"]:.0%} |
-| epochs | {config["epochs"]:g} |
+| {_length(config)} |
 | machine | {machine["device_name"]}, {machine["processes"]} process(es), {machine["precision"]} |
 | started, ended | {record["started"]}, {record["ended"]} |
 | versions | {", ".join(f"{package} {number}" for package, number in record["versions"].items())} |
@@ -89,9 +90,23 @@ def _curves(record: Mapping[str, Any]) -> str:
     return "`curves.png` shows the course of the training.\n" if "files" in record else ""
 
 
+def _length(config: Mapping[str, Any]) -> str:
+    return f"epochs | {config['epochs']:g}" if config["steps"] is None else f"steps | {config['steps']:,}"
+
+
 def _figures(metrics: Mapping[str, float]) -> str:
-    rows = "".join(f"| {name.replace('_', ' ')} | {value:.2f} |\n" for name, value in metrics.items())
-    return f"| {DEV} | |\n|---|---|\n{rows}"
+    """A table of the figures of the whole, and one with a row for each label where there are labels."""
+    overall, labels = split_by_label(metrics)
+    rows = "".join(f"| {name.replace('_', ' ')} | {format_figure(name, metrics[name])} |\n" for name in overall)
+    table = f"| {DEV} | |\n|---|---|\n{rows}"
+    if not labels:
+        return table
+    names = list(dict.fromkeys(name for found in labels.values() for name in found))
+    table += f"\n| label | {' | '.join(name.replace('_', ' ') for name in names)} |\n|{'---|' * (len(names) + 1)}\n"
+    for label, found in labels.items():
+        cells = [format_figure(name, metrics[f"{name}/{label}"]) if name in found else "" for name in names]
+        table += f"| {label.replace('|', '&#124;')} | {' | '.join(cells)} |\n"
+    return table
 
 
 def _seeds(record: Mapping[str, Any], metric: str) -> str:
