@@ -1,7 +1,7 @@
 #!/bin/sh
 # The main job from end to end, on the sample corpus that ships with the package: text -> vocabulary -> corpus ->
-# pre-trained model -> filled spans; then examples with answers -> fine-tuned model -> figures, a report, answers; and the
-# folders opened by plain transformers. Called by `make quickstart`.
+# pre-trained model -> filled spans; then examples with answers -> fine-tuned model -> figures, a report, answers; and a
+# folder opened by plain transformers. Called by `make quickstart`.
 set -eu
 rm -rf quickstart
 mkdir quickstart
@@ -41,7 +41,7 @@ echo "Maria Lindqvist sold the mill in Halifax for £40,000 in March 1957." > ne
 run cat new.txt
 run spanbert predict tuned new.txt
 
-step "10. The folders open in plain transformers"
+step "10. What spanbert writes opens in plain transformers, here the pre-trained model"
 cat > open_in_transformers.py <<'EOF'
 from transformers import AutoModelForMaskedLM, AutoTokenizer, logging
 
@@ -61,9 +61,9 @@ What a few minutes on 23,000 words can teach, and what not
   The pre-trained model learns which words are frequent, and little of the grammar around them. To say something sensible
   about text it has not seen, it needs a thousand times as much text, and more time. The fine-tuned one has seen 288
   paragraphs. It has learned what dates and sums of money look like; names that it never saw it finds or misses by
-  chance, and what kind of name they are it mostly guesses. The report shows this, error by error. From a real English
-  BERT the same commands give a useful model: docs/results.md has figures. With text and examples of your own:
-  docs/pretrain-your-domain.md and docs/fine-tuning.md.
+  chance, and what kind of name they are it mostly guesses. The report shows this, error by error. docs/results.md says
+  what a real English BERT gives, with the same commands. With text and examples of your own: docs/pretrain-your-domain.md
+  and docs/fine-tuning.md.
 
   report   quickstart/report.html
   curves   quickstart/model/curves.png, quickstart/tuned/curves.png
