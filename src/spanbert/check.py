@@ -225,12 +225,12 @@ def _print_problems(console: Console, problems: Sequence[Problem], most: int | N
 
 
 def _print_counts(console: Console, title: str, files: Sequence[CheckedFile], most: int | None) -> None:
-    """A table of what occurs how often in the files, the commonest first."""
+    """A table of what occurs how often in the files, in the task's own order: labels by number, ranges by value."""
     from rich.table import Table
     from rich.text import Text
 
     counts = [file.counts.get(title, {}) for file in files]
-    names = sorted({name for numbers in counts for name in numbers}, key=lambda n: [-c.get(n, 0) for c in counts])
+    names = list(dict.fromkeys(name for numbers in counts for name in numbers))
     if not names:
         return
     table = Table(box=None, padding=(0, 2, 0, 0))

@@ -91,6 +91,7 @@ class Predictor(Generic[ExampleT, PredictionT]):
             yield from self._score(held)
 
     def _score(self, held: Sequence[tuple[ExampleT, Sequence[Window]]]) -> Iterator[Scored[ExampleT]]:
+        units: list[Sequence[Window]]
         if self.task.unit == "window":
             units = [[window] for _, windows in held for window in windows]
         else:

@@ -94,3 +94,19 @@ def test_transformers_opens_a_model_of_cls_with_the_same_scores(encoder: Path, t
         }
     )
     assert task.features(example, tokenizer, training=False)[0].pieces.tolist() == ids
+
+
+def test_balanced_weights_have_mean_one_and_shape_the_loss(encoder: Path) -> None:
+    examples = documents(6, "en")
+    model, task, tokenizer = make_model(encoder, examples, class_weights="balanced", entities="plain", vector="spans")
+    batch = collate([[one] for example in examples for one in task.features(example, tokenizer, training=True)])
+    weights = torch.tensor(task.settings.label_weights)
+    labels = batch.values["labels"]
+    assert len(weights) == len(task.settings.labels)
+    assert weights.argmin() == task.settings.labels.index("no_relation")
+    assert weights[labels].mean().item() == pytest.approx(1.0)
+    model.train(False)
+    with torch.no_grad():
+        logits = model.score(model.encode(batch), batch)["relations"]
+        expected = (torch.nn.functional.cross_entropy(logits, labels, reduction="none") * weights[labels]).sum()
+        assert model(batch).losses["relations"].item() == pytest.approx(expected.item(), rel=1e-5)

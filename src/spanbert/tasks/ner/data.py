@@ -131,9 +131,8 @@ def describe_entities(examples: Sequence[EntityExample]) -> dict[str, Mapping[st
     for example in examples:
         entities = sorted(set(example.entities or ()))
         labels.update(entity.label for entity in entities)
-        shapes["without any"] += not entities
-        shapes["with one or more"] += bool(entities)
-        shapes["with overlapping ones"] += bool(find_overlaps([(entity.start, entity.end) for entity in entities]))
+        overlap = find_overlaps([(entity.start, entity.end) for entity in entities])
+        shapes["without any" if not entities else "with overlapping ones" if overlap else "with flat ones"] += 1
     return {"entities": dict(labels.most_common()), "texts by their entities": dict(shapes)}
 
 

@@ -57,6 +57,9 @@ class RelationSettings(TaskSettings, RelationOptions):
     """What is scored. cls: the state of [CLS], as in the paper. spans: the states at the boundaries of the two spans
     (their markers or type tokens, where there are any)."""
 
+    class_weights: Literal["none", "balanced"] = "none"
+    """balanced: in training, rare relations weigh as much as frequent ones, and as pairs without a relation."""
+
     show_all_pairs: bool = False
     """In documents, let predictions also list the pairs that are judged to have no relation; pairs that the data name
     themselves are always listed."""
@@ -66,6 +69,9 @@ class RelationSettings(TaskSettings, RelationOptions):
 
     entity_types: Annotated[tuple[str, ...], tyro.conf.Suppress] = ()
     """Types that the training data have; others are shown as entities without a type."""
+
+    label_weights: Annotated[tuple[float, ...], tyro.conf.Suppress] = ()
+    """Weight of each label in the loss; learned, empty for none."""
 
     temperature: Annotated[float, tyro.conf.Suppress] = 1.0
     """By which scores are divided, so that probabilities mean what they say on the development set."""

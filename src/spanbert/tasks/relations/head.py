@@ -26,9 +26,11 @@ class _RelationModel(TaskModel):
         self.dropout = nn.Dropout(config.hidden_dropout_prob if dropout is None else dropout)
 
     def loss(self, scores: dict[str, Tensor], batch: TaskBatch) -> StepOutput:
-        """Cross-entropy, summed over the pairs whose label is known."""
+        """Cross-entropy, summed over the pairs whose label is known, each times the weight of its label."""
         logits, labels = scores["relations"], batch.values["labels"]
-        loss = F.cross_entropy(logits, labels, reduction="sum", ignore_index=UNKNOWN)
+        label_weights = self.settings["label_weights"]
+        weights = logits.new_tensor(label_weights) if label_weights else None
+        loss = F.cross_entropy(logits, labels, weight=weights, reduction="sum", ignore_index=UNKNOWN)
         return StepOutput({"relations": loss}, {"relations_right": (logits.argmax(1) == labels).sum()})
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +20,7 @@ from spanbert.tasks.relations.golden import golden_relations
 from spanbert.tasks.relations.json_records import parse_example, parse_prediction
 from spanbert.tasks.relations.markers import special_pieces
 from spanbert.tasks.relations.metrics import RelationComparison, is_directed
-from spanbert.tasks.relations.pairs import gold_labels, negative_label
+from spanbert.tasks.relations.pairs import gold_labels, judged_pairs, negative_label
 from spanbert.tasks.relations.prediction_files import read_relation_predictions
 
 if TYPE_CHECKING:
@@ -94,17 +95,26 @@ class RelationExtraction(Task[RelationExample, RelationPrediction]):
         """
         known = [example for example in examples if example.relations is not None]
         negative = _negative(known, self.settings)
-        labels: set[str] = set()
+        counts: Counter[str] = Counter()
         for example in known:
-            labels |= set(gold_labels(example, negative).values())
-            if example.asked is None:
-                labels.add(negative)
+            gold = gold_labels(example, negative)
+            counts.update(gold.values())
+            if example.asked is None:  # all near pairs are judged, and most have no relation
+                counts[negative] += max(0, len(judged_pairs(example, self.settings).pairs) - len(gold))
+        labels = sorted(counts)
         if len(labels) < 2:
             have = f"only {next(iter(labels))!r}" if labels else "no relation at all"
             raise InputError(f"the training data have {have}: two labels or more are needed, one may be {negative!r}")
         types = {entity.type for example in examples for entity in example.entities if entity.type is not None}
+        weights: tuple[float, ...] = ()
+        if self.settings.class_weights == "balanced":  # mean 1 over the pairs, as in classification
+            weights = tuple(counts.total() / (len(labels) * max(1, counts[label])) for label in labels)
         settings = replace(
-            self.settings, labels=tuple(sorted(labels)), entity_types=tuple(sorted(types)), no_relation=negative
+            self.settings,
+            labels=tuple(labels),
+            entity_types=tuple(sorted(types)),
+            no_relation=negative,
+            label_weights=weights,
         )
         return type(self)(settings)
 
