@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from spanbert.cli import main
 from spanbert.errors import ConfigurationError, InputError
 from spanbert.task import Located, Problem, examples_of
 from spanbert.tasks.classification.config import DataOptions, Settings
@@ -165,6 +166,14 @@ def test_numbers_for_regression(tmp_path: Path) -> None:
     described = Classification.describe([located.example for located in examples])
     assert described["predicted"] == {"a number": 2}
     assert sum(described["values"].values()) == 2
+
+
+def test_ranges_of_numbers_are_shown_in_their_order(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "a.csv"
+    file.write_text("text,label\na,1\nb,2\nc,2\nd,3\ne,3\nf,3\n", encoding="utf-8")
+    assert main(["check", "classification", str(file), "--kind", "regression"]) == 0
+    shown = capsys.readouterr().out
+    assert shown.index("1 to 1.25") < shown.index("2 to 2.25") < shown.index("2.75 to 3")
 
 
 def test_several_labels_in_one_column(tmp_path: Path) -> None:

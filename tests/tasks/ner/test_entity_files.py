@@ -229,7 +229,13 @@ def test_check_finds_what_training_would_stumble_over() -> None:
     assert (3, "overlapping entities") not in checked(examples, EntityDataOptions(head="span"))
     assert (3, "entity too wide") in checked(examples, EntityDataOptions(head="span", max_entity_width=1))
     assert checked(examples[:1], EntitySettings(labels=("LOC",))) == [(1, "unknown label")]
-    assert Ner.describe(examples[:3])["entities"] == {"P": 3}
+    described = Ner.describe(examples[:3])
+    assert described["entities"] == {"P": 3}
+    assert described["texts by their entities"] == {
+        "without any": 1,
+        "with separate ones": 1,
+        "with overlapping ones": 1,
+    }
 
 
 def test_options_that_make_no_sense_are_refused() -> None:

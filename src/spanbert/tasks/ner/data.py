@@ -127,13 +127,13 @@ def count_words(example: EntityExample, span: Span | LabelledSpan) -> int:
 def describe_entities(examples: Sequence[EntityExample]) -> dict[str, Mapping[str, int]]:
     """Entities by label, and what kind of sentences and entities there are."""
     labels: Counter[str] = Counter()
-    shapes: Counter[str] = Counter()
+    shapes = {"without any": 0, "with separate ones": 0, "with overlapping ones": 0}
     for example in examples:
         entities = sorted(set(example.entities or ()))
         labels.update(entity.label for entity in entities)
         overlap = find_overlaps([(entity.start, entity.end) for entity in entities])
-        shapes["without any" if not entities else "with overlapping ones" if overlap else "with flat ones"] += 1
-    return {"entities": dict(labels.most_common()), "texts by their entities": dict(shapes)}
+        shapes["without any" if not entities else "with overlapping ones" if overlap else "with separate ones"] += 1
+    return {"entities": dict(labels.most_common()), "texts by their entities": shapes}
 
 
 def read_predicted_entities(
