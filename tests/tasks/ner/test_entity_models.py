@@ -17,7 +17,7 @@ from spanbert.spans import LabelledSpan, find_overlaps
 from spanbert.task import Scored
 from spanbert.task_model import TaskModel
 from spanbert.tasks.ner.config import EntitySettings
-from spanbert.tasks.ner.decode import decode_entities, temperature_of, fit_thresholds
+from spanbert.tasks.ner.decode import decode_entities, fit_thresholds, temperature_of
 from spanbert.tasks.ner.examples import EntityExample
 from spanbert.tasks.ner.features import UnitPlace
 from spanbert.tasks.ner.task import NamedEntityRecognition
