@@ -394,6 +394,7 @@ def test_the_annotations_are_data_files_of_tasks(task: str, task_files: Callable
     for name in ("train.jsonl", "dev.jsonl"):
         examples, problems = examples_of(task_class.read(folder / name, options))
         assert not problems
-        assert not list(task_class.check(examples, options))
+        # One substance lies inside a disease: the flat heads, of which one is the default, learn only the latter.
+        assert {problem.kind for problem in task_class.check(examples, options)} <= {"overlapping entities"}
         ids += [located.example.id for located in examples]
     assert len(ids) == len(set(ids)) > 300
