@@ -52,6 +52,16 @@ FLAT = [
 ]
 
 
+def test_spans_differ_from_the_first_step_on(tokenizer: PieceTokenizer) -> None:
+    # With all scores the same, the span head needed hundreds of steps before it found an entity.
+    task = learned(NESTED, head="span")
+    model = tiny_model(task, tokenizer, small=True)
+    batch = collate([task.features(NESTED[0], tokenizer, training=True)])
+    scores = model.score(model.encode(batch), batch)["spans"]
+    assert scores.mean().item() == pytest.approx(-4, abs=1)
+    assert scores.std().item() > 0.2
+
+
 @pytest.mark.parametrize("head", HEADS)
 def test_every_head_learns_its_entities(tokenizer: PieceTokenizer, head: str) -> None:
     examples = NESTED if head == "span" else FLAT

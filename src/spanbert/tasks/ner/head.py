@@ -127,6 +127,9 @@ class SpanBertForSpanClassification(TaskModel):
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
         super()._init_weights(module)  # type: ignore[no-untyped-call]
+        if module in (self.first, self.last, self.span_classifier):
+            # BERT's 0.02, twice in a row, gives all spans the same score: too little to learn from in a few epochs.
+            initialization.normal_(module.weight, std=module.in_features**-0.5)
         if module is self.span_classifier:
             initialization.constant_(module.bias, _FIRST_LOGIT)
 
