@@ -82,7 +82,7 @@ def test_every_word_is_decided_in_one_window(tokenizer: PieceTokenizer, head: st
         assert len(window.pieces) <= 64
         first = whole[0].positions["words"][window.place.rows]
         assert (window.pieces[window.positions["words"]] == whole[0].pieces[first]).all()
-        assert window.counts == {"tags": len(window.place.rows)}
+        assert window.counts["tags"] == len(window.place.rows)
     if head == "crf":
         edges = np.concatenate([window.values["edges"] for window in windows])
         assert edges[0].tolist() == [True, False]
@@ -142,6 +142,20 @@ def test_targets_of_entities_that_cut_words_overlap_or_end_in_dropped_words(toke
     text, spans = join_words(words)
     example = one(text, (spans[1].start, spans[3].end, "X"), words=spans)
     assert targets_of(task, example, tokenizer) == ["O", "B-X", "O"]
+
+
+def test_entities_that_a_head_cannot_learn_are_counted(tokenizer: PieceTokenizer) -> None:
+    entities = [LabelledSpan(0, 20, "X"), LabelledSpan(16, 20, "Y"), LabelledSpan(21, 23, "Y")]
+    example = EntityExample("x", "the bank of the town is old", tuple(entities))
+
+    def left_out(**settings: Any) -> int:
+        windows = learned([example], **settings).features(example, tokenizer, training=True)
+        return sum(number for one in windows for name, number in one.counts.items() if name.startswith("left_out_"))
+
+    assert left_out() == left_out(max_length=6, stride=2) == 1  # Y inside X
+    assert left_out(head="span") == left_out(head="span", max_entity_width=5) == 0
+    assert left_out(head="span", max_entity_width=4) == 1
+    assert left_out(head="span", max_length=6, stride=2) == 1  # of five words, and a window shows four
 
 
 def test_prediction_sees_no_answer(tokenizer: PieceTokenizer) -> None:

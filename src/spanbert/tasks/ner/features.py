@@ -149,19 +149,28 @@ class _Rows:
 def _word_rows(
     units: Units, windows: Sequence[Span], example: EntityExample, settings: EntitySettings, training: bool
 ) -> Iterator[_Rows]:
-    """Rows of the tagging heads: the units that a window decides about."""
+    """Rows of the tagging heads: the units that a window decides about.
+
+    The first window counts the entities that no tag says, because they overlap others.
+    """
     num_units = len(units.firsts)
     owner = deciding_windows(windows, len(units.pieces))[units.firsts]
-    targets = target_tags(units, example.entities or (), settings.labels) if training else None
+    entities = set(example.entities or ())
+    targets = target_tags(units, sorted(entities), settings.labels) if training else None
     for number in range(len(windows)):
         first, end = np.searchsorted(owner, (number, number + 1)).tolist()
         values: dict[str, Array] = {}
+        counts: dict[str, int] = {}
         if targets is not None:
             values["targets"] = targets[first:end]
+            counts["tags"] = end - first
+            if not number:
+                known = sum(entity.label in settings.labels for entity in entities)
+                counts["left_out_entities_that_overlap_others"] = known - int((targets % 2).sum())
             if settings.head != "linear":
                 values["edges"] = np.array([[first == 0, end == num_units]])
         positions = {"words": units.firsts[first:end]}
-        yield _Rows(np.arange(first, end), positions, values, {"tags": end - first} if training else {})
+        yield _Rows(np.arange(first, end), positions, values, counts)
 
 
 def target_tags(units: Units, entities: Sequence[LabelledSpan], labels: Sequence[str]) -> Int64Array:
@@ -182,23 +191,34 @@ def target_tags(units: Units, entities: Sequence[LabelledSpan], labels: Sequence
 def _span_rows(
     units: Units, windows: Sequence[Span], example: EntityExample, settings: EntitySettings, training: bool
 ) -> Iterator[_Rows]:
-    """Rows of the span head: the spans up to the greatest width that lie most centrally in a window."""
+    """Rows of the span head: the spans up to the greatest width that lie most centrally in a window.
+
+    The last window counts the entities that are none of the rows of any: they are too wide.
+    """
     number_of = {label: index for index, label in enumerate(settings.labels)}
     wanted = [
         (*units.widen(entity.start, entity.end), number_of[entity.label])
         for entity in (example.entities or () if training else ())
         if entity.label in number_of
     ]
+    missing = set(wanted)
     for number in range(len(windows)):
         rows = _owned_spans(units, windows, number, settings.max_entity_width)
         positions = {"spans": np.stack((units.firsts[rows[:, 0]], units.lasts[rows[:, 1] - 1]), 1)}
         values: dict[str, Array] = {"widths": rows[:, 1] - rows[:, 0] - 1}
+        counts: dict[str, int] = {}
         if training:
             targets = np.zeros((len(rows), len(settings.labels)), np.float32)
             for first, end, label in wanted:
-                targets[(rows[:, 0] == first) & (rows[:, 1] == end), label] = 1
+                here = (rows[:, 0] == first) & (rows[:, 1] == end)
+                targets[here, label] = 1
+                if here.any():
+                    missing.discard((first, end, label))
             values["targets"] = targets
-        yield _Rows(rows, positions, values, {"spans": len(rows)} if training else {})
+            counts = {"spans": len(rows)}
+            if number == len(windows) - 1:
+                counts["left_out_entities_without_a_span"] = len(missing)
+        yield _Rows(rows, positions, values, counts)
 
 
 def _owned_spans(units: Units, windows: Sequence[Span], number: int, max_width: int) -> Int64Array:
