@@ -164,6 +164,7 @@ def _word_rows(
         if targets is not None:
             values["targets"] = targets[first:end]
             counts["tags"] = end - first
+            counts["left_out_entities_that_overlap_others"] = 0  # batches add up counts that all their windows have
             if not number:
                 known = sum(entity.label in settings.labels for entity in entities)
                 counts["left_out_entities_that_overlap_others"] = known - int((targets % 2).sum())
@@ -215,7 +216,7 @@ def _span_rows(
                 if here.any():
                     missing.discard((first, end, label))
             values["targets"] = targets
-            counts = {"spans": len(rows)}
+            counts = {"spans": len(rows), "left_out_entities_without_a_span": 0}
             if number == len(windows) - 1:
                 counts["left_out_entities_without_a_span"] = len(missing)
         yield _Rows(rows, positions, values, counts)
