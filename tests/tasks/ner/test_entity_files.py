@@ -242,3 +242,8 @@ def test_options_that_make_no_sense_are_refused() -> None:
     for wrong in ({"separator": ""}, {"word_column": -1}, {"context_sentences": -1}, {"max_entity_width": 0}):
         with pytest.raises(ConfigurationError, match="--"):
             EntityDataOptions(**wrong)  # type: ignore[arg-type]
+    for head in ("crf", "bilstm-crf"):
+        with pytest.raises(ConfigurationError, match=f"--class-weights balanced does not go with --head {head}: a CRF"):
+            EntitySettings(head=head, class_weights="balanced")  # type: ignore[arg-type]
+    with pytest.raises(ConfigurationError, match="--max-entity-width"):
+        EntitySettings(max_entity_width=0)

@@ -194,6 +194,29 @@ def test_what_is_learned_from_examples() -> None:
         learned([EntityExample("x", "a", ())])
 
 
+def test_balanced_weights_make_all_kinds_of_words_and_entities_weigh_the_same(tokenizer: PieceTokenizer) -> None:
+    linear = learned(FLAT, class_weights="balanced")
+    num_words = {"O": 5 + 3 + 5, "LOC": 3, "ORG": 2}
+    expected = [18 / (3 * number) for number in num_words.values()]
+    assert linear.settings.label_weights == pytest.approx(expected)
+    span = learned(FLAT, head="span", class_weights="balanced")
+    assert span.settings.label_weights == pytest.approx([5 / (2 * 3), 5 / (2 * 2)])
+    assert learned(FLAT).settings.label_weights == ()
+    for task, name in ((linear, "tags"), (span, "spans")):
+        model = tiny_model(task, tokenizer)
+        batch = collate([task.features(example, tokenizer, training=True) for example in FLAT])
+        with torch.no_grad():
+            logits, targets = model.score(model.encode(batch), batch)[name], batch.values["targets"]
+            loss = model(batch).losses[name]
+        if name == "tags":
+            weights = torch.tensor([expected[(tag + 1) // 2] for tag in targets.tolist()])
+            each = torch.nn.functional.cross_entropy(logits, targets, reduction="none")
+        else:
+            weights = torch.where(targets > 0, torch.tensor(task.settings.label_weights), 1.0)
+            each = torch.nn.functional.binary_cross_entropy_with_logits(logits, targets, reduction="none")
+        torch.testing.assert_close(loss, (each * weights).sum())
+
+
 def test_a_crf_never_predicts_an_inside_tag_after_another(tokenizer: PieceTokenizer) -> None:
     examples = sample_examples(6)
     task = learned(examples, head="crf")

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import tyro
 
+from spanbert.class_weights import ClassWeights
 from spanbert.task import TaskSettings
 
 Kind = Literal["auto", "single-label", "multi-label", "regression"]
@@ -68,7 +69,7 @@ class Settings(TaskSettings, DataOptions):
     training_windows: int = 8
     """Most windows of one text in training, spread evenly over it; prediction reads all of them."""
 
-    class_weights: Literal["none", "balanced"] = "none"
+    class_weights: ClassWeights = "none"
     """balanced: in training, rare labels weigh as much as frequent ones."""
 
     labels: Annotated[tuple[str, ...], tyro.conf.Suppress] = ()

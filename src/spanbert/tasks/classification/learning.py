@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
+from spanbert.class_weights import balanced_weights
 from spanbert.errors import ConfigurationError, InputError
 from spanbert.tasks.classification.config import Kind, Settings
 from spanbert.tasks.classification.decode import probabilities_of
@@ -46,12 +47,12 @@ def learn_settings(examples: Sequence[ClassificationExample], settings: Settings
         raise InputError(f"every example has the label {', '.join(map(repr, labels)) or '(none)'}: nothing to learn")
     weights: tuple[float, ...] = ()
     if settings.class_weights == "balanced":
-        present = np.array([counts[label] for label in labels])
+        present = [counts[label] for label in labels]
         if kind == "single-label":
-            weights = tuple((len(answers) / (len(labels) * present)).tolist())
+            weights = balanced_weights(present)
         else:
             # A label that every text has could not be told from the bias: its weight stays above 0.
-            weights = tuple((np.maximum(len(answers) - present, 1) / present).tolist())
+            weights = tuple(max(len(answers) - number, 1) / number for number in present)
     return replace(settings, labels=labels, label_weights=weights)
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 import tyro
 
+from spanbert.class_weights import ClassWeights
 from spanbert.errors import ConfigurationError
 from spanbert.spans import TagScheme
 from spanbert.task import TaskSettings
@@ -87,8 +88,16 @@ class EntitySettings(EntityDataOptions, TaskSettings):
     """For the span head: forbid entities that overlap, the more probable one stays. Left out: as in the training data.
     The other heads are always flat."""
 
+    class_weights: ClassWeights = "none"
+    """balanced: in training, rare kinds of entities weigh as much as frequent ones; with the linear head, as much as
+    the words outside of entities too. Not for the heads with a CRF."""
+
     labels: Annotated[tuple[str, ...], tyro.conf.Suppress] = ()
     """The kinds of entities, in the order of the model's outputs."""
+
+    label_weights: Annotated[tuple[float, ...], tyro.conf.Suppress] = ()
+    """Weight of each label in the loss (span head: of its entities), with the linear head after that of O; learned,
+    empty for none."""
 
     by_character: Annotated[bool, tyro.conf.Suppress] = False
     """Whether the words of the training data are characters: raw text is then cut so too."""
@@ -98,6 +107,20 @@ class EntitySettings(EntityDataOptions, TaskSettings):
 
     temperature: Annotated[float, tyro.conf.Suppress] = 1.0
     """Scores are divided by it before they become probabilities; fitted on the development set."""
+
+    def __post_init__(self) -> None:
+        """Refuse values that make no sense.
+
+        Raises:
+            ConfigurationError: an option is out of range, or two contradict each other.
+        """
+        super().__post_init__()
+        if self.class_weights == "balanced" and self.head in ("crf", "bilstm-crf"):
+            raise ConfigurationError(
+                f"--class-weights balanced does not go with --head {self.head}: a CRF learns from the likelihood of "
+                "all tags of a text together, in which no single class has a weight; take --head linear or "
+                "--head span, or leave --class-weights out"
+            )
 
     @property
     def tags(self) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -41,8 +41,13 @@ class SpanBertForTokenClassification(TaskModel):
         return {"tags": self.classifier(self.dropout(words))}
 
     def loss(self, scores: dict[str, Tensor], batch: TaskBatch) -> StepOutput:
-        """Cross-entropy of each word's tag."""
-        loss = F.cross_entropy(scores["tags"], batch.values["targets"], reduction="sum")
+        """Cross-entropy of each word's tag, times the weight of its label, or of O."""
+        logits = scores["tags"]
+        weights = None
+        if label_weights := _label_weights(self.config):
+            outside, *inside = label_weights
+            weights = logits.new_tensor([outside, *(weight for weight in inside for _ in "BI")])
+        loss = F.cross_entropy(logits, batch.values["targets"], weight=weights, reduction="sum")
         return StepOutput({"tags": loss}, {})
 
 
@@ -120,9 +125,13 @@ class SpanBertForSpanClassification(TaskModel):
         return {"spans": self.span_classifier(hidden)}
 
     def loss(self, scores: dict[str, Tensor], batch: TaskBatch) -> StepOutput:
-        """Binary cross-entropy of each span and label, summed over labels."""
+        """Binary cross-entropy of each span and label, summed over labels; a span that has the label counts as often
+        as the label's weight says."""
         logits, targets = scores["spans"], batch.values["targets"]
-        return StepOutput({"spans": F.binary_cross_entropy_with_logits(logits, targets, reduction="sum")}, {})
+        label_weights = _label_weights(self.config)
+        weights = logits.new_tensor(label_weights) if label_weights else None
+        loss = F.binary_cross_entropy_with_logits(logits, targets, pos_weight=weights, reduction="sum")
+        return StepOutput({"spans": loss}, {})
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
@@ -138,6 +147,12 @@ def _settings(config: SpanBertConfig) -> Mapping[str, Any]:
     """The task's settings (`EntitySettings`) as config.json has them."""
     settings: Mapping[str, Any] = (config.spanbert or {})["settings"]
     return settings
+
+
+def _label_weights(config: SpanBertConfig) -> Sequence[float]:
+    """`EntitySettings.label_weights`; none in models that were saved before there was such a setting."""
+    weights: Sequence[float] = _settings(config).get("label_weights", ())
+    return weights
 
 
 def _num_tags(config: SpanBertConfig) -> int:

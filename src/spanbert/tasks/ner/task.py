@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from spanbert.errors import InputError
 from spanbert.sample_corpus import sample_documents
-from spanbert.spans import find_overlaps
 from spanbert.task import Explanation, Located, Mark, Problem, Scored, Task, Window
-from spanbert.tasks.ner.columns import is_by_character
 from spanbert.tasks.ner.config import EntityDataOptions, EntitySettings
 from spanbert.tasks.ner.data import check_entities, describe_entities, read_entities, read_predicted_entities
 from spanbert.tasks.ner.decode import decode_entities, fit_thresholds, temperature_of
 from spanbert.tasks.ner.examples import EntityExample, EntityPrediction, example_from_json, prediction_from_json
 from spanbert.tasks.ner.features import make_windows
+from spanbert.tasks.ner.learning import learn_settings
 from spanbert.tasks.ner.metrics import EntityComparison
 
 if TYPE_CHECKING:
@@ -95,22 +92,8 @@ class NamedEntityRecognition(Task[EntityExample, EntityPrediction]):
     # Learning
 
     def learn(self, examples: Sequence[EntityExample]) -> Self:
-        """Learn the labels (by frequency), whether entities overlap, and whether words are characters.
-
-        Raises:
-            InputError: the examples hold no entity.
-        """
-        counts = Counter(entity.label for example in examples for entity in example.entities or ())
-        if not counts:
-            raise InputError("the training examples hold no entity: there is nothing to learn")
-        labels = tuple(sorted(counts, key=lambda label: (-counts[label], label)))
-        flat = self.settings.flat
-        if flat is None:
-            spans = ([(entity.start, entity.end) for entity in set(example.entities or ())] for example in examples)
-            flat = not any(map(find_overlaps, spans))
-        words = (example.text[start:end] for example in examples for start, end in example.words or ())
-        settings = replace(self.settings, labels=labels, flat=flat, by_character=is_by_character(words))
-        return type(self)(settings)
+        """See `learn_settings`."""
+        return type(self)(learn_settings(examples, self.settings))
 
     def stratum(self, example: EntityExample) -> str:
         """The labels that occur in it."""

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import tyro
 
+from spanbert.class_weights import ClassWeights
 from spanbert.errors import ConfigurationError
 from spanbert.task import TaskSettings
 
@@ -57,7 +58,7 @@ class RelationSettings(TaskSettings, RelationOptions):
     """What is scored. cls: the state of [CLS], as in the paper. spans: the states at the boundaries of the two spans
     (their markers or type tokens, where there are any)."""
 
-    class_weights: Literal["none", "balanced"] = "none"
+    class_weights: ClassWeights = "none"
     """balanced: in training, rare relations weigh as much as frequent ones, and as pairs without a relation."""
 
     show_all_pairs: bool = False

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
+from spanbert.class_weights import balanced_weights
 from spanbert.errors import InputError
 from spanbert.task import Comparison, Explanation, Located, Mark, Problem, Scored, Task, Window
 from spanbert.tasks.relations.checks import check_relations, describe_relations
@@ -107,8 +108,8 @@ class RelationExtraction(Task[RelationExample, RelationPrediction]):
             raise InputError(f"the training data have {have}: two labels or more are needed, one may be {negative!r}")
         types = {entity.type for example in examples for entity in example.entities if entity.type is not None}
         weights: tuple[float, ...] = ()
-        if self.settings.class_weights == "balanced":  # mean 1 over the pairs, as in classification
-            weights = tuple(counts.total() / (len(labels) * max(1, counts[label])) for label in labels)
+        if self.settings.class_weights == "balanced":
+            weights = balanced_weights([counts[label] for label in labels])
         settings = replace(
             self.settings,
             labels=tuple(labels),
