@@ -1,0 +1,1 @@
+"""Coreference resolution: which mentions of a text are the same thing."""
