@@ -15,8 +15,9 @@ from tiny_entities import learned, sample_examples, tiny_tokenizer
 from spanbert.spans import LabelledSpan, Span
 from spanbert.tasks.ner.columns import join_words
 from spanbert.tasks.ner.examples import EntityExample
-from spanbert.tasks.ner.features import UnitPlace, find_units, make_windows
+from spanbert.tasks.ner.features import UnitPlace, make_windows
 from spanbert.tasks.ner.task import NamedEntityRecognition
+from spanbert.text_words import find_words
 from spanbert.tokenization import PieceTokenizer
 
 
@@ -44,7 +45,7 @@ TEXTS = st.text(st.sampled_from("ab.京都é\u0301\u200b\u200d👩🏽 \t\n\x00\
 @with_example(text="e\u0301 \u200b a\u200bb \x00 İ京")
 def test_units_of_raw_text_are_ordered_spans_of_it(tokenizer: PieceTokenizer, text: str) -> None:
     for by_character in (False, True):
-        units = find_units(text, None, tokenizer, by_character=by_character)
+        units = find_words(text, None, tokenizer, by_character=by_character)
         assert (units.spans[:, 0] < units.spans[:, 1]).all()
         assert (units.spans[1:, 0] >= units.spans[:-1, 1]).all()
         assert (units.spans <= len(text)).all()
@@ -58,7 +59,7 @@ def test_units_of_raw_text_are_ordered_spans_of_it(tokenizer: PieceTokenizer, te
 @settings(max_examples=150, deadline=None)
 def test_words_of_a_file_keep_their_pieces_and_places(tokenizer: PieceTokenizer, words: list[str]) -> None:
     text, spans = join_words(words, chinese=True)
-    units = find_units(text, spans, tokenizer, by_character=False)
+    units = find_words(text, spans, tokenizer, by_character=False)
     alone = [tokenizer.encode(word) for word in words]
     assert units.pieces.tolist() == [piece for encoding in alone for piece in encoding.ids]
     assert units.spans.tolist() == [list(s) for s, encoding in zip(spans, alone, strict=True) if len(encoding)]
@@ -100,7 +101,7 @@ def test_every_span_belongs_to_its_most_central_window(tokenizer: PieceTokenizer
     assert len(set(rows)) == len(rows)
     possible = {(i, j) for i in range(num_units) for j in range(i + 1, min(num_units, i + 5) + 1)}
     assert set(rows) <= possible
-    units = find_units(example.text, None, tokenizer, by_character=False)
+    units = find_words(example.text, None, tokenizer, by_character=False)
     lost = possible - set(rows)
     assert all(units.lasts[j - 1] - units.firsts[i] + 1 > 30 - 3 for i, j in lost)  # wider than the overlap
     gold = {(*units.widen(entity.start, entity.end), entity.label) for entity in example.entities or ()}

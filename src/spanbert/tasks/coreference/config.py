@@ -58,7 +58,7 @@ class CoreferenceSettings(CoreferenceDataOptions, TaskSettings):
     linked across all of them."""
 
     stride: int = 0
-    """Pieces by which neighbouring windows overlap. 0: each window is read by itself (Joshi et al. 2019, "independent"),
+    """Pieces by which neighbouring windows overlap. 0: each is read by itself (Joshi et al. 2019, "independent"),
     which costs least."""
 
     train_windows: int = 4

@@ -11,39 +11,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from spanbert.spans import LabelledSpan, Span
 from spanbert.task import Array, IntArray, Window
 from spanbert.tasks.ner.config import EntitySettings
 from spanbert.tasks.ner.examples import EntityExample
+from spanbert.text_words import Int64Array, TextWords, find_words
 from spanbert.tokenization import PieceTokenizer
 from spanbert.windows import cut_windows, deciding_windows
-
-Int64Array = npt.NDArray[np.int64]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Units:
-    """The T pieces of a text and its U units.
-
-    pieces: int32 [T]. spans: int64 [U, 2], each unit in code points of the text. firsts: int64 [U], its first piece;
-    all pieces from there to the next unit's first are its own.
-    """
-
-    pieces: npt.NDArray[np.int32]
-    spans: Int64Array
-    firsts: Int64Array
-
-    @property
-    def lasts(self) -> Int64Array:
-        """int64 [U], the last piece of each unit."""
-        return np.append(self.firsts[1:], len(self.pieces))[: len(self.firsts)] - 1
-
-    def widen(self, start: int, end: int) -> Span:
-        """The units that share a character with a span of the text; empty where none does."""
-        first = int(np.searchsorted(self.spans[:, 1], start, side="right"))
-        return Span(first, max(first, int(np.searchsorted(self.spans[:, 0], end, side="left"))))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,34 +33,6 @@ class UnitPlace:
     rows: Int64Array
 
 
-def find_units(text: str, words: Sequence[Span] | None, tokenizer: PieceTokenizer, *, by_character: bool) -> Units:
-    """The pieces and units of a text; `words` None means raw text, whose characters are words with `by_character`.
-
-    Raises:
-        InputError: the text holds half a character (a lone surrogate).
-    """
-    if words is not None:
-        return _units_of_words(text, np.array(words, np.int64).reshape(-1, 2), tokenizer)
-    if by_character:
-        starts = np.array([place for place, character in enumerate(text) if not character.isspace()], np.int64)
-        return _units_of_words(text, np.stack((starts, starts + 1), 1), tokenizer)
-    encoding = tokenizer.encode(text)
-    firsts = np.flatnonzero(encoding.word_starts)
-    lasts = np.append(firsts[1:], len(encoding))[: len(firsts)] - 1
-    return Units(encoding.ids, np.stack((encoding.offsets[firsts, 0], encoding.offsets[lasts, 1]), 1), firsts)
-
-
-def _units_of_words(text: str, words: Int64Array, tokenizer: PieceTokenizer) -> Units:
-    # Each word is cut into pieces by itself, as `transformers` does with words that are given: white space between
-    # them has this effect, since the tokenizer always splits there.
-    encoding = tokenizer.encode(" ".join(text[start:end] for start, end in words.tolist()))
-    lengths = words[:, 1] - words[:, 0] + 1
-    starts = np.cumsum(lengths) - lengths  # of each word among the words joined by a space
-    word_of_piece = np.searchsorted(starts, encoding.offsets[:, 0], side="right") - 1
-    firsts = np.flatnonzero(np.diff(word_of_piece, prepend=-1))
-    return Units(encoding.ids, words[word_of_piece[firsts]], firsts)
-
-
 def make_windows(
     example: EntityExample, settings: EntitySettings, tokenizer: PieceTokenizer, *, training: bool
 ) -> list[Window]:
@@ -95,7 +42,7 @@ def make_windows(
         InputError: the text holds half a character (a lone surrogate).
         ConfigurationError: the settings leave windows no room.
     """
-    units = find_units(example.text, example.words, tokenizer, by_character=settings.by_character)
+    units = find_words(example.text, example.words, tokenizer, by_character=settings.by_character)
     num_pieces = len(units.pieces)
     room = settings.max_length - 2
     is_first = np.zeros(num_pieces, np.bool_)
@@ -128,7 +75,7 @@ def _context(
         return nothing, nothing
     sides = []
     for texts in (example.before[-settings.context_sentences :], example.after[: settings.context_sentences]):
-        found = [find_units(text, None, tokenizer, by_character=settings.by_character).pieces for text in texts]
+        found = [find_words(text, None, tokenizer, by_character=settings.by_character).pieces for text in texts]
         sides.append(np.concatenate((nothing, *found)))
     before, after = sides
     # Half the room each; what one side does not need is the other's.
@@ -147,7 +94,7 @@ class _Rows:
 
 
 def _word_rows(
-    units: Units, windows: Sequence[Span], example: EntityExample, settings: EntitySettings, training: bool
+    units: TextWords, windows: Sequence[Span], example: EntityExample, settings: EntitySettings, training: bool
 ) -> Iterator[_Rows]:
     """Rows of the tagging heads: the units that a window decides about.
 
@@ -174,7 +121,7 @@ def _word_rows(
         yield _Rows(np.arange(first, end), positions, values, counts)
 
 
-def target_tags(units: Units, entities: Sequence[LabelledSpan], labels: Sequence[str]) -> Int64Array:
+def target_tags(units: TextWords, entities: Sequence[LabelledSpan], labels: Sequence[str]) -> Int64Array:
     """int64 [U], the right tag of each unit as its place in `EntitySettings.tags`.
 
     Of entities that overlap, the one that begins first (then the wider) is taken. Labels that are not known are O.
@@ -190,7 +137,7 @@ def target_tags(units: Units, entities: Sequence[LabelledSpan], labels: Sequence
 
 
 def _span_rows(
-    units: Units, windows: Sequence[Span], example: EntityExample, settings: EntitySettings, training: bool
+    units: TextWords, windows: Sequence[Span], example: EntityExample, settings: EntitySettings, training: bool
 ) -> Iterator[_Rows]:
     """Rows of the span head: the spans up to the greatest width that lie most centrally in a window.
 
@@ -222,7 +169,7 @@ def _span_rows(
         yield _Rows(rows, positions, values, counts)
 
 
-def _owned_spans(units: Units, windows: Sequence[Span], number: int, max_width: int) -> Int64Array:
+def _owned_spans(units: TextWords, windows: Sequence[Span], number: int, max_width: int) -> Int64Array:
     """int64 [S, 2], spans of units, by their begins, which no other window holds with more context on either side.
 
     The context of a span in a window is the smaller of the numbers of pieces to its left and right, as in
