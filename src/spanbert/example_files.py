@@ -17,6 +17,7 @@ from spanbert.task import Problem
 from spanbert.text_files import decode_chunks, split_lines
 
 _COMPRESSIONS: Mapping[str, Compression] = {".gz": "gz", ".zst": "zst"}
+_JSON_NAMES = (".jsonl", ".json", ".ndjson")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,21 @@ def name_without_compression(path: str | Path) -> str:
     for ending in _COMPRESSIONS:
         name = name.removesuffix(ending)
     return name
+
+
+def is_json(path: str | Path) -> bool:
+    """Whether a file holds JSON, by its name."""
+    return name_without_compression(path).endswith(_JSON_NAMES)
+
+
+def peek(lines: Iterator[tuple[int, str]]) -> tuple[str, Iterator[tuple[int, str]]]:
+    """The first line that is not blank, without the white space before it ("" where there is none), and all lines."""
+    seen: list[tuple[int, str]] = []
+    for line in lines:
+        seen.append(line)
+        if line[1].strip():
+            return line[1].lstrip(), itertools.chain(seen, lines)
+    return "", iter(seen)
 
 
 def read_lines(path: str | Path, *, encoding: str = "utf-8") -> Iterator[tuple[int, str]]:

@@ -16,7 +16,7 @@ from spanbert.estimators.base import TaskEstimator
 from spanbert.estimators.inputs import is_missing, ragged, rows_of
 from spanbert.spans import LabelledSpan, spans_from_tags, tags_from_spans
 from spanbert.task import Task
-from spanbert.tasks.ner.columns import is_by_character, join_words
+from spanbert.text_columns import is_by_character, join_words
 
 
 class EntityRecognizer(TaskEstimator):

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from tiny_entities import learned, sample_examples, tiny_tokenizer
 
 from spanbert.spans import LabelledSpan, Span
-from spanbert.tasks.ner.columns import join_words
 from spanbert.tasks.ner.examples import EntityExample
 from spanbert.tasks.ner.features import UnitPlace, make_windows
 from spanbert.tasks.ner.task import NamedEntityRecognition
+from spanbert.text_columns import join_words
 from spanbert.text_words import find_words
 from spanbert.tokenization import PieceTokenizer
 

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from spanbert.errors import ConfigurationError, InputError
 from spanbert.spans import LabelledSpan, Span, TagScheme, tags_from_spans
 from spanbert.task import Problem, examples_of
-from spanbert.tasks.ner.columns import join_words
 from spanbert.tasks.ner.config import EntityDataOptions, EntitySettings
 from spanbert.tasks.ner.examples import EntityExample, example_from_json
 from spanbert.tasks.ner.task import NamedEntityRecognition as Ner
+from spanbert.text_columns import join_words
 
 OPTIONS = EntityDataOptions()
 

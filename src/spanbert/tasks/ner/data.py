@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from spanbert.example_files import name_without_compression, read_json_lines
+from spanbert.example_files import is_json, read_json_lines
+from spanbert.plain_words import plain_words, splits_word
 from spanbert.spans import LabelledSpan, Span, find_overlaps
 from spanbert.task import UNKNOWN_LABEL, Located, Problem
 from spanbert.tasks.ner.columns import read_columns
@@ -21,15 +21,6 @@ from spanbert.tasks.ner.examples import (
     example_from_json,
     prediction_from_json,
 )
-
-JSON_NAMES = (".jsonl", ".json", ".ndjson")
-# About what a BERT tokenizer takes as words: ideographs one by one, letters and digits together, other marks alone.
-_WORD = re.compile(r"[\u2e80-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]|[^\W\u2e80-\u9fff\uf900-\ufaff]+|[^\w\s]")
-
-
-def is_json(path: str | Path) -> bool:
-    """Whether a file holds JSON lines, by its name."""
-    return name_without_compression(path).endswith(JSON_NAMES)
 
 
 def read_entities(path: str | Path, options: EntityDataOptions) -> Iterator[Located[EntityExample] | Problem]:
@@ -88,7 +79,7 @@ def _wrong_entities(
         elif word_starts is not None and word_ends is not None:
             if entity.start not in word_starts or entity.end not in word_ends:
                 yield "entity cuts a word", f"{shown} is widened to whole words in training"
-        elif _splits_word(example.text, entity.start) or _splits_word(example.text, entity.end):
+        elif splits_word(example.text, entity.start) or splits_word(example.text, entity.end):
             yield "entity cuts a word", f"{shown} is widened to whole words in training"
         if options.head == "span" and (width := count_words(example, entity)) > options.max_entity_width:
             yield (
@@ -110,18 +101,11 @@ def _shorten(text: str) -> str:
     return repr(text if len(text) <= 40 else text[:39] + "…")
 
 
-def _splits_word(text: str, position: int) -> bool:
-    """Whether a BERT tokenizer sees one word on both sides of a position; a guess without the tokenizer."""
-    if not 0 < position < len(text):
-        return False
-    return any(word.start() < 1 < word.end() for word in _WORD.finditer(text[position - 1 : position + 1]))
-
-
 def count_words(example: EntityExample, span: Span | LabelledSpan) -> int:
     """The words of a span of an example: the file's own, or about those of a BERT tokenizer."""
     if example.words is not None:
         return sum(word.start < span.end and word.end > span.start for word in example.words)
-    return sum(1 for _ in _WORD.finditer(example.text, span.start, span.end))
+    return len(plain_words(example.text[span.start : span.end]))
 
 
 def describe_entities(examples: Sequence[EntityExample]) -> dict[str, Mapping[str, int]]:

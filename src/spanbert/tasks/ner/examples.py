@@ -26,7 +26,7 @@ class EntityExample:
 
     Attributes:
         id: names it within its file.
-        text: the text; of a sentence in columns, its words joined (`columns.join_words`).
+        text: the text; of a sentence in columns, its words joined (`text_columns.join_words`).
         entities: the right ones in code points of `text`; None where they are not known.
         words: the words of a column file in code points of `text`; None for raw text, whose words the tokenizer finds.
         before, after: texts of neighbouring sentences in their order, shown to the encoder as context.

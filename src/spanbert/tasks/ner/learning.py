@@ -9,10 +9,10 @@ from dataclasses import replace
 from spanbert.class_weights import balanced_weights
 from spanbert.errors import InputError
 from spanbert.spans import Span, find_overlaps
-from spanbert.tasks.ner.columns import is_by_character
 from spanbert.tasks.ner.config import EntitySettings
 from spanbert.tasks.ner.data import count_words
 from spanbert.tasks.ner.examples import EntityExample
+from spanbert.text_columns import is_by_character
 
 
 def learn_settings(examples: Sequence[EntityExample], settings: EntitySettings) -> EntitySettings:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from spanbert.errors import InputError
-from spanbert.example_files import JsonRecord, parse_json_lines, read_lines, source_name
+from spanbert.example_files import JsonRecord, parse_json_lines, peek, read_lines, source_name
 from spanbert.task import Located, Problem
 from spanbert.tasks.relations.examples import BadRecordError, RelationExample
 from spanbert.tasks.relations.json_records import parse_example
@@ -36,16 +35,6 @@ def read_relations(path: str | Path) -> Iterator[Located[RelationExample] | Prob
         yield from read_semeval(lines)
     elif first:
         raise InputError(f"begins with {first[:40]!r}: {_FORMATS}", source=source)
-
-
-def peek(lines: Iterator[tuple[int, str]]) -> tuple[str, Iterator[tuple[int, str]]]:
-    """The first line that is not blank, without the white space before it ("" where there is none), and all lines."""
-    seen: list[tuple[int, str]] = []
-    for line in lines:
-        seen.append(line)
-        if line[1].strip():
-            return line[1].lstrip(), itertools.chain(seen, lines)
-    return "", iter(seen)
 
 
 def _from_records(records: Iterable[JsonRecord | Problem]) -> Iterator[Located[RelationExample] | Problem]:

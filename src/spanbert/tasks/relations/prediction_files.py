@@ -6,9 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from spanbert.example_files import JsonRecord, parse_json_lines, read_lines
+from spanbert.example_files import JsonRecord, parse_json_lines, peek, read_lines
 from spanbert.task import Problem
-from spanbert.tasks.relations.data import peek
 from spanbert.tasks.relations.examples import (
     Argument,
     BadRecordError,
