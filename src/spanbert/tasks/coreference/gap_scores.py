@@ -70,7 +70,8 @@ def gap_counts(example: CoreferenceExample, prediction: CoreferencePrediction | 
     decided = (None, None) if prediction is None else decisions(example.text, question, prediction.spans)
     for gold, found in zip((question.is_a, question.is_b), decided, strict=True):
         if gold is not None:
-            counts[0] += found is not None and gold and found, bool(found and not gold), found is None or (gold > found)
+            is_found = bool(found)
+            counts[0] += is_found and gold, is_found and not gold, found is None or (gold and not is_found)
     pronoun = example.text[slice(*question.pronoun)].lower()
     for group, pronouns in enumerate((MASCULINE, FEMININE), start=1):
         if pronoun in pronouns:
