@@ -185,6 +185,12 @@ def test_bad_records_are_told_and_left_out(tmp_path: Path, record: Any, kind: st
     assert [example.id for example in examples] == ["1"]
 
 
+def test_documents_and_ids_may_be_numbers() -> None:
+    assert (example := Ner.example({"id": 7, "text": "a", "document": 3})).document == "3"
+    assert Ner(EntitySettings()).group(example) == "3"
+    assert Ner.example(example.to_json()) == example
+
+
 def test_a_record_that_is_no_example_is_an_error_of_its_key() -> None:
     with pytest.raises(InputError, match="'text' is missing"):
         Ner.example({"id": "1"})

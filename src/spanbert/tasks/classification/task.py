@@ -115,8 +115,8 @@ class Classification(Task[ClassificationExample, ClassificationPrediction]):
         return None if example.label is None or isinstance(example.label, float) else show_answer(example.label)
 
     def group(self, example: ClassificationExample) -> str:
-        """The text itself: a text that occurs twice is not on both sides of a split."""
-        return self.text_of(example)
+        """Its document, where files name it; or the text itself: one that occurs twice is not on both sides."""
+        return self.text_of(example) if example.document is None else example.document
 
     def model_class(self) -> type[TaskModel]:
         """`SpanBertForTextClassification`."""

@@ -101,13 +101,13 @@ def example_from_json(record: Mapping[str, Any]) -> EntityExample:
     """
     text = _string(record, "text", _MISSING)
     return EntityExample(
-        id=_id(record),
+        id=_name(record, "id"),
         text=text,
         entities=_entities(record, text),
         words=_words(record, text),
         before=_strings(record, "before"),
         after=_strings(record, "after"),
-        document=None if record.get("document") is None else _string(record, "document", _MISSING),
+        document=None if record.get("document") is None else _name(record, "document"),
     )
 
 
@@ -129,7 +129,7 @@ def prediction_from_json(record: Mapping[str, Any], text: str | None = None) -> 
             raise EntityRecordError("not a probability", f"'probability' is a number from 0 to 1, not {probability!r}")
         found = text[span.start : span.end] if text is not None else str(given)
         entities.append(PredictedEntity(*span, found, None if probability is None else float(probability)))
-    return EntityPrediction(_id(record), sorted_entities(entities))
+    return EntityPrediction(_name(record, "id"), sorted_entities(entities))
 
 
 def sorted_entities(entities: Sequence[PredictedEntity]) -> tuple[PredictedEntity, ...]:
@@ -144,10 +144,10 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def _id(record: Mapping[str, Any]) -> str:
-    value = record.get("id", "")
+def _name(record: Mapping[str, Any], key: str) -> str:
+    value = record.get(key, "")
     if not isinstance(value, str | int) or isinstance(value, bool):
-        raise EntityRecordError("not an id", f"'id' is a string or a whole number, not {value!r}")
+        raise EntityRecordError(f"wrong {key}", f"{key!r} is a string or a whole number, not {value!r:.80}")
     return str(value)
 
 
