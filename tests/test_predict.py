@@ -175,6 +175,8 @@ def test_an_output_file_gets_its_name_when_it_is_complete(predict: Callable[...,
     assert [path.name for path in output.parent.iterdir()] == ["answers.jsonl"]
     with pytest.raises(ConfigurationError, match="is the input"):
         predict('{"text": "a"}', output=tmp_path / "input.jsonl")
+    with pytest.raises(ConfigurationError, match="is a folder"):
+        predict('{"text": "a"}', output=tmp_path)
 
 
 def test_no_number_is_an_error_and_never_an_answer(predict: Callable[..., Any]) -> None:
