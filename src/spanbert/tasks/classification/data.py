@@ -6,13 +6,11 @@ import itertools
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from spanbert.errors import InputError
 from spanbert.example_files import source_name
-from spanbert.sample_corpus import sample_documents
 from spanbert.task import UNKNOWN_LABEL, Located, Problem
 from spanbert.tasks.classification.config import DataOptions
 from spanbert.tasks.classification.examples import ClassificationExample, document_name, unreadable
@@ -155,15 +153,3 @@ def describe_examples(examples: Sequence[ClassificationExample]) -> dict[str, Ma
         per_text = Counter(len(labels_of(example.label)) for example in examples)
         described["labels of a text"] = {str(number): per_text[number] for number in sorted(per_text)}
     return described
-
-
-def sample_reviews() -> list[ClassificationExample]:
-    """The beginnings of six reviews of the sample corpus, English and Chinese, with their sentiment."""
-    chosen: dict[tuple[Any, ...], ClassificationExample] = {}
-    for document in sample_documents():
-        if document.sentiment is not None:
-            example = ClassificationExample(
-                id=document.name, text=document.text.partition("\n")[0], label=document.sentiment
-            )
-            chosen.setdefault((document.language, document.sentiment), example)
-    return list(chosen.values())
