@@ -277,7 +277,7 @@ def test_predictions_as_the_official_scorers_read_them(tmp_path: Path) -> None:
     columns = write(tmp_path, "8003\tA(e1,e2)\n\n8001\tOther\n9\tOther\n8003\tOther\n8002\t\n")
     labels, problems = predicted(columns, gold)
     assert labels == ["Other", None, "A(e1,e2)"]
-    assert problems == [(4, "surplus prediction"), (5, "prediction twice"), (6, "unknown line")]
+    assert problems == [(4, "unknown id"), (5, "duplicate id"), (6, "unknown line")]
     assert predicted(write(tmp_path, "Other\r\nA(e1,e2)\r\nOther\r\n"), gold) == (["Other", "A(e1,e2)", "Other"], [])
     labels, problems = predicted(write(tmp_path, "Other\nA(e1,e2)\n"), gold)
     assert (labels, problems) == (["Other", "A(e1,e2)", None], [(2, "predictions missing")])
@@ -304,7 +304,7 @@ def test_predictions_as_json_lines(tmp_path: Path) -> None:
     assert [(problem.line, problem.kind) for problem in problems] == [
         (3, "no such entity"),
         (4, "error record"),
-        (6, "prediction twice"),
+        (6, "duplicate id"),
         (7, "missing key"),
     ]
     assert [one is None for one in predictions] == [False, False, True, True, False]
