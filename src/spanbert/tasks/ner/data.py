@@ -47,7 +47,8 @@ def read_entities(path: str | Path, options: EntityDataOptions) -> Iterator[Loca
             yield record
             continue
         try:
-            yield Located(example_from_json({"id": str(record.line), **record.value}), record.line)
+            example = example_from_json(record.value)
+            yield Located(example if example.id else replace(example, id=str(record.line)), record.line)
         except EntityRecordError as error:
             name = record.value.get("id")
             detail = str(error) if name is None else f"{error} (id {name!r:.80})"

@@ -145,7 +145,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _name(record: Mapping[str, Any], key: str) -> str:
-    value = record.get(key, "")
+    value = "" if record.get(key) is None else record[key]
     if not isinstance(value, str | int) or isinstance(value, bool):
         raise EntityRecordError(f"wrong {key}", f"{key!r} is a string or a whole number, not {value!r:.80}")
     return str(value)
@@ -157,14 +157,24 @@ def _string(record: Mapping[str, Any], name: str, default: Any) -> str:
         raise EntityRecordError(f"no {name}", f"the key {name!r} is missing")
     if not isinstance(value, str):
         raise EntityRecordError(f"{name} is no string", f"{name!r} is a string, not {type(value).__name__}")
-    return value
+    return _whole(value, name)
+
+
+def _whole(text: str, name: str) -> str:
+    """The text, which has no half characters: nothing can be done with them, and they cannot be written out."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        detail = f"character {error.start} of {name!r} is a lone surrogate (half a character): replace it with U+FFFD"
+        raise EntityRecordError("half a character", detail) from error
+    return text
 
 
 def _strings(record: Mapping[str, Any], name: str) -> tuple[str, ...]:
     value = record.get(name, ())
     if not isinstance(value, list | tuple) or not all(isinstance(item, str) for item in value):
         raise EntityRecordError(f"{name} is no list of strings", f"{name!r} is a list of strings")
-    return tuple(value)
+    return tuple(_whole(item, name) for item in value)
 
 
 def _entities(record: Mapping[str, Any], text: str) -> tuple[LabelledSpan, ...] | None:
