@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import math
 import os
 import sys
 import threading
@@ -22,7 +23,7 @@ from spanbert.errors import CheckpointError, ConfigurationError, InputError
 from spanbert.loading import SpanBertPredictor
 from spanbert.predict import PredictConfig, run
 from spanbert.prediction_input import PAUSE, ErrorRecord, InputForm, read_records
-from spanbert.prediction_stream import Answer, answer_records
+from spanbert.prediction_stream import Answer, answer_records, rounded
 from spanbert.read_summary import FileSummary
 from spanbert.task import Located
 from spanbert.tasks.classification.examples import ClassificationExample
@@ -175,6 +176,30 @@ def test_an_output_file_gets_its_name_when_it_is_complete(predict: Callable[...,
     assert [path.name for path in output.parent.iterdir()] == ["answers.jsonl"]
     with pytest.raises(ConfigurationError, match="is the input"):
         predict('{"text": "a"}', output=tmp_path / "input.jsonl")
+    with pytest.raises(ConfigurationError, match="is a folder"):
+        predict('{"text": "a"}', output=tmp_path)
+
+
+def test_numbers_have_as_many_digits_as_mean_something() -> None:
+    third = 1 / 3
+    record = {
+        "text": "0.123456789",
+        "answers": [{"start": 123456789, "score": 100 * third, "probability": third}],
+        "probabilities": {"a": 2e-7, "b": 1 - 2e-7},
+        "no_answer_probability": None,
+        "label": 1e-9 * third,
+        "negative": True,
+    }
+    assert rounded(record) == {
+        "text": "0.123456789",
+        "answers": [{"start": 123456789, "score": 33.33333, "probability": 0.333333}],
+        "probabilities": {"a": 0.0, "b": 1.0},
+        "no_answer_probability": None,
+        "label": 3.333333e-10,
+        "negative": True,
+    }
+    assert math.isinf(rounded(math.inf))
+    assert math.isnan(rounded({"probability": math.nan})["probability"])
 
 
 def test_no_number_is_an_error_and_never_an_answer(predict: Callable[..., Any]) -> None:

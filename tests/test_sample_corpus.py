@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spanbert.errors import ConfigurationError, InputError
+from spanbert.finetuning.splits import split
 from spanbert.sample_corpus import (
     ENTITY_TYPES,
     LANGUAGES,
@@ -398,3 +399,15 @@ def test_the_annotations_are_data_files_of_tasks(task: str, task_files: Callable
         assert {problem.kind for problem in task_class.check(examples, options)} <= {"overlapping entities"}
         ids += [located.example.id for located in examples]
     assert len(ids) == len(set(ids)) > 300
+
+
+@pytest.mark.parametrize("task", ["question-answering", "ner", "relations", "classification"])
+def test_a_split_of_a_data_file_keeps_documents_together(task: str, task_files: Callable[[str], Path]) -> None:
+    task_class = find_task(task)
+    settings = task_class.settings_class()
+    located, _ = examples_of(task_class.read(task_files(task) / "train.jsonl", settings))
+    training, dev = split(task_class(settings), [item.example for item in located], 0.3, seed=0)
+    # The ids are the document's name and the number of the paragraph or question.
+    sides = [{example.id.rpartition("-")[0] for example in side} for side in (training, dev)]
+    assert all(sides)
+    assert not sides[0] & sides[1]

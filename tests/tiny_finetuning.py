@@ -12,9 +12,22 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+import spanbert
+
 TASKS = ("question-answering", "ner", "relations", "classification")
 _NUM_RECORDS = {"question-answering": (16, 8), "ner": (48, 16), "relations": (16, 8), "classification": (48, 24)}
 """Records of train.jsonl and dev.jsonl that are taken, evenly spread."""
+
+FILES = {
+    "README.md", "config.json", "curves.png", "golden.json", "history.jsonl", "model.safetensors", "run.json",
+    "tokenizer.json", "tokenizer_config.json", "vocab.txt",
+}  # fmt: skip
+"""What a finished run leaves in its folder."""
+
+Files = Callable[[str], tuple[Path, Path]]
+"""Task -> train and dev file."""
+Tune = Callable[..., spanbert.FinetunedModel]
+"""(task, options) -> a model."""
 
 OPTIONS: dict[str, Any] = {
     "steps": 6,

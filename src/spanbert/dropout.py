@@ -53,7 +53,7 @@ def drop(values: Tensor, probability: float) -> Tensor:
         2**64 - 1, size=-(-values.numel() // 8), dtype=np.uint64, endpoint=True
     )
     # numpy compares bytes ten times as fast as torch does.
-    kept = words.view(np.uint8)[: values.numel()] >= round(probability * _LEVELS)
+    kept = words.view(np.uint8)[: values.numel()] >= _num_dropped(probability)
     if values.dtype == torch.bfloat16:
         dropped: Tensor = _KeepBits.apply(values, kept)  # type: ignore[no-untyped-call]
         return dropped
@@ -79,4 +79,9 @@ class _KeepBits(torch.autograd.Function):
 
 def kept_scale(probability: float) -> float:
     """What kept elements are multiplied with, so that the expectation stays."""
-    return _LEVELS / (_LEVELS - round(probability * _LEVELS))
+    return _LEVELS / (_LEVELS - _num_dropped(probability))
+
+
+def _num_dropped(probability: float) -> int:
+    """How many of the levels stand for 0; never all, since nothing that is left could keep the expectation then."""
+    return min(round(probability * _LEVELS), _LEVELS - 1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,11 +36,7 @@ def load_examples(
         InputError: the file cannot be read, has no usable example, or a bad record and `strict`.
     """
     located, problems = examples_of(task.read(path, options))
-    problems += [
-        Problem(one.line, "no right answer", f"that of {one.example.id!r} is not given: nothing to learn or to compare")
-        for one in located
-        if not task.is_answered(one.example)
-    ]
+    problems += unanswered(task, located)
     located = [one for one in located if task.is_answered(one.example)]
     skipped = [problem for problem in problems if problem.skipped]
     source = source_name(path)
@@ -63,3 +59,12 @@ def load_examples(
             source=source,
         )
     return located
+
+
+def unanswered(task: type[Task[ExampleT, PredictionT]], located: Sequence[Located[ExampleT]]) -> list[Problem]:
+    """A problem for each example whose right answer is not known."""
+    return [
+        Problem(one.line, "no right answer", f"that of {one.example.id!r} is not given: nothing to learn or to compare")
+        for one in located
+        if not task.is_answered(one.example)
+    ]

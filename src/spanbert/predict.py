@@ -102,6 +102,8 @@ def run(config: PredictConfig) -> int:
     file = input_file(config.file)
     if file.path is not None and not file.path.exists():
         raise InputError("there is no such file", source=file.name)
+    if config.output is not None and config.output.is_dir():
+        raise ConfigurationError(f"--output {config.output} is a folder: name a file in it")
     if config.output is not None and file.path is not None and config.output.resolve() == file.path.resolve():
         raise ConfigurationError(f"--output {config.output} is the input: choose another name")
     from spanbert.loading import load

@@ -36,8 +36,24 @@ class Answer(Generic[ExampleT, PredictionT]):
     prediction: PredictionT
 
     def to_json(self) -> dict[str, Any]:
-        """The record of the output: the example's id and line, and the prediction."""
-        return {"id": self.example.id, "line": self.line} | self.prediction.to_json()
+        """The record of the output: the example's id and line, and the prediction, its numbers as `rounded`."""
+        record: dict[str, Any] = rounded(self.prediction.to_json())
+        return {"id": self.example.id, "line": self.line} | record
+
+
+def rounded(value: Any, *, probability: bool = False) -> Any:
+    """A JSON value with no more digits than mean something.
+
+    Probabilities (whatever stands under a key such as "probability" or "probabilities") have 6 decimals; other numbers
+    7 significant digits, as many as fp32 holds.
+    """
+    if isinstance(value, float):
+        return round(value, 6) if probability else float(f"{value:.7g}")
+    if isinstance(value, dict):
+        return {
+            key: rounded(inner, probability=probability or "probabilit" in str(key)) for key, inner in value.items()
+        }
+    return [rounded(inner, probability=probability) for inner in value] if isinstance(value, list) else value
 
 
 def answer_records(predictor: Predicts, items: Iterable[Item]) -> Iterator[Answer[Any, Any] | ErrorRecord | Pause]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,6 +15,7 @@ from spanbert.errors import ConfigurationError, InputError
 from spanbert.evaluation.bootstrap import Difference, Resampled, differences_of, resample
 from spanbert.evaluation.tables import print_differences, print_figures
 from spanbert.example_files import source_name
+from spanbert.example_sets import unanswered
 from spanbert.problem_lists import MOST_SHOWN, problem_lines, problems_json
 from spanbert.read_summary import counted
 from spanbert.task import Comparison, Problem, Task, examples_of
@@ -95,10 +96,10 @@ def run(config: ScoreConfig, task: type[Task[Any, Any]], options: Any) -> int:
         record = {
             "task": task.name,
             "gold": source_name(config.gold),
-            "num_examples": len(gold),
+            "num_examples": scores[0].comparison.num_examples,
             "problems": problems_json(gold_problems, most=most),
             "predictions": [_json(one, most) for one in scores],
-            **({"differences": {name: asdict(value) for name, value in differences.items()}} if differences else {}),
+            **({"differences": {name: value.to_json() for name, value in differences.items()}} if differences else {}),
             "samples": config.samples,
             "seed": config.seed,
         }
@@ -111,11 +112,14 @@ def run(config: ScoreConfig, task: type[Task[Any, Any]], options: Any) -> int:
 def read_gold(task: type[Task[Any, Any]], path: str | Path, options: Any) -> tuple[list[Any], list[Problem]]:
     """The examples of a file, and the records that cannot be used as they stand.
 
+    Examples whose right answer is not known are among both: files of predictions may go by their order.
+
     Raises:
-        InputError: the file cannot be read, or holds no example.
+        InputError: the file cannot be read, or holds no example with its right answer.
     """
     located, problems = examples_of(task.read(path, options))
-    if not located:
+    problems += unanswered(task, located)
+    if not any(task.is_answered(item.example) for item in located):
         reasons = "; ".join(problem_lines(problems, most=1))
         raise InputError(
             f"holds no example that can be used{f' ({reasons})' if reasons else ''}", source=source_name(path)
@@ -136,7 +140,7 @@ def score_file(
 
     Args:
         task: the task.
-        gold: examples with their right answers.
+        gold: examples; those without a known right answer are not scored, as in training and `spanbert evaluate`.
         predictions: the file, in a form that the task reads.
         options: the task's data options.
         samples: of the bootstrap, 0 for figures without intervals.
@@ -145,13 +149,15 @@ def score_file(
     Raises:
         InputError: the file cannot be read.
     """
-    predicted, problems = task.read_predictions(predictions, gold, options)
-    comparison = task.compare(gold, predicted, options)
+    found_for_all, problems = task.read_predictions(predictions, gold, options)
+    pairs = [pair for pair in zip(gold, found_for_all, strict=True) if task.is_answered(pair[0])]
+    scored, predicted = [example for example, _ in pairs], [found for _, found in pairs]
+    comparison = task.compare(scored, predicted, options)
     return Scores(
         source=source_name(predictions),
         comparison=comparison,
         figures=resample(comparison, samples=samples, seed=seed),
-        missing=tuple(example.id for example, found in zip(gold, predicted, strict=True) if found is None),
+        missing=tuple(example.id for example, found in pairs if found is None),
         problems=tuple(problems),
     )
 
@@ -159,7 +165,7 @@ def score_file(
 def _json(scores: Scores, most: int | None) -> dict[str, Any]:
     return {
         "file": scores.source,
-        "figures": {name: asdict(value) for name, value in scores.figures.intervals().items()},
+        "figures": {name: value.to_json() for name, value in scores.figures.intervals().items()},
         "num_missing": len(scores.missing),
         "missing": list(scores.missing[:most]),
         "problems": problems_json(scores.problems, most=most),

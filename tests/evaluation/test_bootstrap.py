@@ -10,7 +10,7 @@ import pytest
 from labelled_lines_task import Guess, Line, LineComparison
 
 from spanbert.errors import ConfigurationError
-from spanbert.evaluation.bootstrap import Interval, differences_of, intervals_of, resample
+from spanbert.evaluation.bootstrap import Interval, Resampled, differences_of, intervals_of, resample
 from spanbert.task import Comparison, IntArray
 
 
@@ -99,6 +99,16 @@ def test_differences_are_paired() -> None:
     assert (same["share"].value, same["share"].p_value) == (0, 1)
     without = resample(Shares(right), samples=0)
     assert differences_of(without, without) == {}
+
+
+def test_draws_without_a_figure_say_nothing_about_a_difference() -> None:
+    random = np.random.default_rng(0)
+    known = random.normal(size=(1000, 1))
+    before = Resampled({"share": 0.0}, np.zeros((1000, 1)))
+    rarely = np.where(random.random((1000, 1)) < 0.1, known, np.nan)
+    assert differences_of(before, Resampled({"share": 0.0}, rarely))["share"].p_value > 0.5
+    never = Resampled({"share": np.nan}, np.full((1000, 1), np.nan))
+    assert differences_of(never, never)["share"].p_value == 1
 
 
 def test_figures_by_label_have_intervals() -> None:

@@ -149,6 +149,10 @@ def test_what_cannot_be_done_is_said_before_anything_is_computed(
         ("--predictions", str(dev)): "is the file of examples",
         ("--output", str(dev)): "is the file of examples",
         ("--samples", "-1"): "--samples is at least 0",
+        ("--seed", "-1"): "--seed is at least 0",
+        ("--threads", "0"): "--threads is at least 1",
+        ("--predictions", str(tmp_path)): "is a folder",
+        ("--predictions", str(tmp_path / "new"), "--output", str(tmp_path / "new")): "is also the report",
     }.items():
         status, out, err = evaluate("classification", *words)
         assert (status, out) == (1, "")

@@ -97,6 +97,15 @@ def test_a_checkpoint_brings_back_the_best_of_its_own_time(tmp_path: Path) -> No
     assert same(weights(second), scripted.seen[2])
 
 
+def test_resuming_leaves_no_second_name_of_the_best_weights(tmp_path: Path) -> None:
+    first, _ = make_trainer(tmp_path, VALUES, steps=2)
+    first.run()
+    second, _ = make_trainer(tmp_path, VALUES, steps=2, resume=True)
+    second.restore()
+    # A writer that opens that name would write into the checkpoint's own best weights.
+    assert sorted(path.name for path in (tmp_path / "checkpoints").iterdir() if path.is_file()) == ["best.safetensors"]
+
+
 def test_resuming_a_run_that_stopped_early_does_nothing(tmp_path: Path) -> None:
     first, _ = make_trainer(tmp_path, VALUES, patience=2)
     first.run()

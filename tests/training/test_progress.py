@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from spanbert.training.progress import LineReporter, LiveReporter, Reporter, make_reporter
+from spanbert.training.progress import LineReporter, LiveReporter, Reporter, format_figures, make_reporter
 
 FIGURES = {
     "mlm_loss": 6.1234,
@@ -55,3 +55,11 @@ def test_quiet_is_quiet(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> N
         reporter.say("something")
     assert type(reporter) is Reporter
     assert capsys.readouterr() == ("", "")
+
+
+def test_the_figure_that_decides_comes_first() -> None:
+    figures = {"precision": 50.0, "recall": 25.0, "macro_f1": 33.3, "macro_f1/PER": 1.0}
+    assert format_figures(figures, deciding="macro_f1") == "macro f1 33.300 | precision 50.000  recall 25.000"
+    assert format_figures(figures) == "precision 50.000  recall 25.000  macro f1 33.300"
+    assert format_figures({"f1": 1.0}, deciding="f1") == "f1 1.000"
+    assert format_figures({"f1": 1.0}, deciding="loss") == "f1 1.000"

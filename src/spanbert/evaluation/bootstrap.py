@@ -7,7 +7,8 @@ many share one text (questions of a paragraph), true intervals are wider.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -27,19 +28,27 @@ class Interval:
     low: float | None = None
     high: float | None = None
 
+    def to_json(self) -> dict[str, float | None]:
+        """As JSON values; None for what is not a number."""
+        return _json_numbers(asdict(self))
+
 
 @dataclass(frozen=True, slots=True)
 class Difference:
     """How far the second set of predictions is above the first, its interval, and the p-value of "no difference".
 
     The p-value is two-sided: twice the share of resampled test sets in which the sign is the other one (or there is no
-    difference), at most 1.
+    difference), at most 1. Test sets without the figure (no question without an answer was drawn) do not count.
     """
 
     value: float
     low: float
     high: float
     p_value: float
+
+    def to_json(self) -> dict[str, float | None]:
+        """As JSON values; None for what is not a number."""
+        return _json_numbers(asdict(self))
 
 
 @dataclass(frozen=True)
@@ -108,8 +117,9 @@ def differences_of(first: Resampled, second: Resampled) -> dict[str, Difference]
     if not len(drawn):
         return {}
     low, high = _percentiles(drawn)
+    num_known = (~np.isnan(drawn)).sum(0)
     # One is added to both counts: a p-value from so many samples is never 0 (Davison & Hinkley 1997, 4.2).
-    below, above = ((drawn <= 0).sum(0) + 1) / (len(drawn) + 1), ((drawn >= 0).sum(0) + 1) / (len(drawn) + 1)
+    below, above = ((drawn <= 0).sum(0) + 1) / (num_known + 1), ((drawn >= 0).sum(0) + 1) / (num_known + 1)
     p_values = np.minimum(1.0, 2 * np.minimum(below, above))
     values = [second.figures[name] - first.figures[name] for name in names]
     return {
@@ -134,3 +144,8 @@ def _percentiles(drawn: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64
 
 def _or_none(value: float) -> float | None:
     return None if np.isnan(value) else float(value)
+
+
+def _json_numbers(values: Mapping[str, float | None]) -> dict[str, float | None]:
+    """JSON has no NaN: other readers than Python's refuse the whole text for one."""
+    return {name: None if value is None else _or_none(value) for name, value in values.items()}

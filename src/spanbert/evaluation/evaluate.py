@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -88,9 +88,9 @@ class EvaluateConfig:
         Raises:
             ConfigurationError: an option is out of range.
         """
-        for name, least in (("samples", 0), ("worst", 0), ("batch_pieces", 1)):
-            if getattr(self, name) < least:
-                raise ConfigurationError(f"--{name.replace('_', '-')} is at least {least}, not {getattr(self, name)}")
+        for name, least in (("samples", 0), ("worst", 0), ("seed", 0), ("batch_pieces", 1), ("threads", 1)):
+            if (value := getattr(self, name)) is not None and value < least:
+                raise ConfigurationError(f"--{name.replace('_', '-')} is at least {least}, not {value}")
 
 
 def run(config: EvaluateConfig, task: type[Task[Any, Any]], options: Any) -> int:
@@ -121,7 +121,12 @@ def run(config: EvaluateConfig, task: type[Task[Any, Any]], options: Any) -> int
 
 
 def _make_room(config: EvaluateConfig) -> None:
-    """Make the folders of what is written, before hours of computing."""
+    """Make the folders of what is written, and refuse what cannot be written, before hours of computing."""
+    if config.predictions is not None:
+        if config.predictions.is_dir():
+            raise ConfigurationError(f"--predictions {config.predictions} is a folder: name a file in it")
+        if config.predictions.resolve() == config.output.resolve():
+            raise ConfigurationError(f"--predictions {config.predictions} is also the report: choose another name")
     for name, path in (("output", config.output), ("predictions", config.predictions)):
         if path is None:
             continue
@@ -175,7 +180,7 @@ def _tracked(items: Iterable[T], total: int, config: EvaluateConfig) -> Iterator
 
 def _print(config: EvaluateConfig, intervals: dict[str, Interval], num_examples: int) -> None:
     if config.json:
-        figures = {name: asdict(interval) for name, interval in intervals.items()}
+        figures = {name: interval.to_json() for name, interval in intervals.items()}
         print(json.dumps({"examples": num_examples, "figures": figures}, ensure_ascii=False))
     else:
         print_figures(Console(), f"{config.file}: {num_examples:,} examples", intervals)

@@ -73,6 +73,9 @@ class FinetuneConfig(TrainingConfig):
                 raise ConfigurationError(
                     f"--{name.replace('_', '-')} is a share from 0 to below 1, not {getattr(self, name)}"
                 )
+        for name in ("head_learning_rate", "lora_alpha"):
+            if (value := getattr(self, name)) is not None and not 0 < value < float("inf"):
+                raise ConfigurationError(f"--{name.replace('_', '-')} must be above 0, not {value}")
         for name, least in (("max_dev_examples", 1), ("patience", 0), ("lora_rank", 0)):
             if getattr(self, name) < least:
                 raise ConfigurationError(f"--{name.replace('_', '-')} is at least {least}, not {getattr(self, name)}")

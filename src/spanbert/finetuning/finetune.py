@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import shutil
 import statistics
 import sys
@@ -11,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from accelerate import PartialState
+from accelerate import Accelerator, PartialState
 
 from spanbert.durable_files import hash_file
 from spanbert.errors import ConfigurationError, InputError, TrainingError
@@ -121,7 +122,8 @@ def finetune_files(config: FinetuneFilesConfig, task: AnyTask) -> FinetunedModel
         if config.seeds == 1:
             result = _finish(config, first.train(examples, data), golden)
         else:
-            result = _several_seeds(config, first, examples, data, golden, say)
+            del first  # each seed makes its own model, and only one is in memory at a time
+            result = _several_seeds(config, task, accelerator, examples, data, golden, say)
         accelerator.wait_for_everyone()
     accelerator.end_training()
     return result
@@ -194,14 +196,15 @@ def _configs(config: FinetuneFilesConfig) -> list[FinetuneFilesConfig]:
 
 def _several_seeds(
     config: FinetuneFilesConfig,
-    first: FinetuneRun,
+    task: AnyTask,
+    accelerator: Accelerator,
     examples: PreparedExamples,
     data: Mapping[str, Any],
     golden: Sequence[Any],
     say: Callable[[str], None],
 ) -> FinetunedModel:
     """A run for each seed; the one that is best on the dev set becomes the model."""
-    task, is_main = first.task, first.accelerator.is_main_process
+    is_main = accelerator.is_main_process
     record: dict[str, Any] = {"verb": "finetune", "status": "running", "config": config_as_json(config), **data}
     if is_main:
         write_json(config.output / "run.json", record)
@@ -210,9 +213,9 @@ def _several_seeds(
         say(f"seed {one.seed}")
         result = _finished(one, data) if config.resume else None
         if result is None:
-            run = first if one == first.config else FinetuneRun(task, one)
-            result = _finish(one, run.train(examples, data), golden)
-            first.accelerator.wait_for_everyone()
+            gc.collect()  # the engine ties a model into cycles
+            result = _finish(one, FinetuneRun(task, one).train(examples, data), golden)
+            accelerator.wait_for_everyone()
         done[one.seed] = result
         if result.stopped_by:
             if is_main:

@@ -60,7 +60,12 @@ def _entities(document: SampleDocument) -> Iterator[Record]:
             for entity in document.entities
             if paragraph.start <= entity.start and entity.end <= paragraph.end
         ]
-        yield {"id": f"{document.name}-{number}", "text": document.text[slice(*paragraph)], "entities": entities}
+        yield {
+            "id": f"{document.name}-{number}",
+            "text": document.text[slice(*paragraph)],
+            "entities": entities,
+            "document": document.name,
+        }
 
 
 def _relations(document: SampleDocument) -> Iterator[Record]:
@@ -83,13 +88,19 @@ def _relations(document: SampleDocument) -> Iterator[Record]:
                 for relation in document.relations
                 if relation.head in inside and relation.tail in inside
             ],
+            "document": document.name,
         }
 
 
 def _topics(document: SampleDocument) -> Iterator[Record]:
     """A record for each paragraph, labelled with the topic of its document."""
     for number, paragraph in enumerate(_paragraphs(document.text), 1):
-        yield {"id": f"{document.name}-{number}", "text": document.text[slice(*paragraph)], "label": document.topic}
+        yield {
+            "id": f"{document.name}-{number}",
+            "text": document.text[slice(*paragraph)],
+            "label": document.topic,
+            "document": document.name,
+        }
 
 
 def _paragraphs(text: str) -> Iterator[Span]:

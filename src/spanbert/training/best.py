@@ -106,6 +106,7 @@ class BestWeights:
         unfinished.unlink(missing_ok=True)
         _link(checkpoint / _NAME, unfinished)
         unfinished.replace(self.path)
+        unfinished.unlink(missing_ok=True)  # where both names are links to one file, a rename leaves both
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint keeps of it, as JSON values."""

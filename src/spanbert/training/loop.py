@@ -240,9 +240,11 @@ class Trainer:
             metrics = validator(self.model, self.accelerator)
             self.history.add(self.step, name, metrics)
             self.accelerator.log({f"{name}/{key}": value for key, value in metrics.items()}, step=self.step)
+            selection = self.plan.selection if self.plan.selection and self.plan.selection.validation == name else None
             if self.accelerator.is_main_process:
-                self.reporter.say(f"step {self.step}  {name}: {format_figures(metrics)}")
-            if self.plan.selection is not None and self.plan.selection.validation == name:
+                shown = format_figures(metrics, deciding=selection.metric if selection else None)
+                self.reporter.say(f"step {self.step}  {name}: {shown}")
+            if selection is not None:
                 self._choose(metrics)
 
     def _choose(self, metrics: Mapping[str, float]) -> None:

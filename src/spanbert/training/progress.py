@@ -27,11 +27,15 @@ def short_figures(figures: Mapping[str, float]) -> str:
     return " ".join(f"{_SHORT.get(name, name.removesuffix('_loss'))} {_short(name, figures[name])}" for name in order)
 
 
-def format_figures(figures: Mapping[str, float]) -> str:
-    """`{"mlm_loss": 3.21}` as `mlm loss 3.210`; figures of single labels ("f1/PER") are left out: too many."""
-    return "  ".join(
-        f"{name.replace('_', ' ')} {_short(name, value)}" for name, value in figures.items() if "/" not in name
-    )
+def format_figures(figures: Mapping[str, float], *, deciding: str | None = None) -> str:
+    """`{"mlm_loss": 3.21}` as `mlm loss 3.210`; figures of single labels ("f1/PER") are left out: too many.
+
+    The one that chooses the best weights, `deciding`, comes first, and a bar parts it from the others.
+    """
+    shown = {name: f"{name.replace('_', ' ')} {_short(name, value)}" for name, value in figures.items()}
+    first = shown.pop(deciding, None) if deciding is not None else None
+    others = "  ".join(text for name, text in shown.items() if "/" not in name)
+    return " | ".join(filter(None, (first, others)))
 
 
 def _short(name: str, value: float) -> str:

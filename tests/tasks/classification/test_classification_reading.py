@@ -85,6 +85,17 @@ def test_a_separator_of_several_characters_and_a_tab_as_it_is_typed(tmp_path: Pa
     assert rows(read(tmp_path / "a.csv", "text\tlabel\nx\ty\n", separator="\\t")[0]) == [(2, "x", "y")]
 
 
+def test_documents_are_those_of_a_column(tmp_path: Path) -> None:
+    content = "text,label,document,part\na,x,d1,1\nb,y,d1,2\nc,y,,2\n"
+    found = [read(tmp_path / "a.csv", content, **options)[0] for options in ({}, {"document_column": "part"})]
+    assert [[item.example.document for item in items] for items in found] == [["d1", "d1", None], ["1", "2", "2"]]
+    task = Classification(Settings())
+    assert [task.group(item.example) for item in found[0]] == ["d1", "d1", "c"]
+    assert task.example(found[0][0].example.to_json()) == found[0][0].example
+    with pytest.raises(InputError, match="no column called 'article'"):
+        read(tmp_path / "a.csv", content, document_column="article")
+
+
 def test_pairs_of_texts_and_ids(tmp_path: Path) -> None:
     content = "id,premise,hypothesis,label\na1,It rains.,It is wet.,entailment\n"
     options = {"text_column": "premise", "pair_column": "hypothesis"}

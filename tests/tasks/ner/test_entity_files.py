@@ -145,7 +145,7 @@ def test_joined_words_stand_where_they_are_said_to(words: list[str], chinese: bo
 def test_json_lines(tmp_path: Path) -> None:
     records: list[Any] = [
         {"id": 7, "text": "👩 Ada\r\n", "entities": [{"start": 2, "end": 5, "label": "P"}]},
-        {"text": "Bob", "spans": [[0, 3, "P"]]},
+        {"text": "Bob", "spans": [[0, 3, "P"]], "id": None},
         {"id": "w", "text": "Bob saw", "words": [[0, 3], [4, 7]]},
     ]
     examples, problems = read(tmp_path / "x.jsonl", "\n".join(map(json.dumps, records)))
@@ -174,6 +174,8 @@ def test_json_lines(tmp_path: Path) -> None:
         ({"text": "ab", "entities": {"start": 0}}, "entities is no list"),
         ({"text": "ab", "words": [[0, 2], [1, 2]]}, "not words"),
         ({"text": "ab", "before": "x"}, "before is no list of strings"),
+        ({"text": "ab\ud83d"}, "half a character"),
+        ({"text": "ab", "after": ["\ude00"]}, "half a character"),
         ([1], "not an object"),
         ("{", "not an object"),
     ],
@@ -183,6 +185,12 @@ def test_bad_records_are_told_and_left_out(tmp_path: Path, record: Any, kind: st
     examples, problems = read(tmp_path / "x.jsonl", f"{json.dumps(good)}\n\n{json.dumps(record)}\n")
     assert [(problem.line, problem.kind, problem.skipped) for problem in problems] == [(3, kind, True)]
     assert [example.id for example in examples] == ["1"]
+
+
+def test_documents_and_ids_may_be_numbers() -> None:
+    assert (example := Ner.example({"id": 7, "text": "a", "document": 3})).document == "3"
+    assert Ner(EntitySettings()).group(example) == "3"
+    assert Ner.example(example.to_json()) == example
 
 
 def test_a_record_that_is_no_example_is_an_error_of_its_key() -> None:

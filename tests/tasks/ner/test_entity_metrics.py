@@ -156,6 +156,15 @@ def test_predictions_of_json_lines_find_their_examples_by_id(tmp_path: Path) -> 
     assert [(problem.line, problem.kind) for problem in problems] == list(zip(range(2, 6), kinds, strict=True))
 
 
+def test_a_predicted_sentence_that_cannot_be_read_moves_no_other(tmp_path: Path) -> None:
+    path = tmp_path / "p.conll"
+    path.write_text("Bob B-P\n\nAda\nmet O\n\nBob O\n", encoding="utf-8")  # a column is missing in line 3
+    gold = [example(id, "Bob") for id in "xyz"]
+    predicted, problems = Ner.read_predictions(path, gold, EntityDataOptions())
+    assert [None if one is None else len(one.entities) for one in predicted] == [1, None, 0]
+    assert [problem.line for problem in problems] == [4]
+
+
 def test_predictions_of_columns_for_other_gold(tmp_path: Path) -> None:
     path = tmp_path / "p.conll"
     path.write_text("Ada B-P\nmet O\n\nBob B-P\n\nCy B-P\n", encoding="utf-8")

@@ -231,5 +231,7 @@ def test_a_crf_never_predicts_an_inside_tag_after_another(tokenizer: PieceTokeni
 def test_golden_examples_are_of_both_languages() -> None:
     golden = NamedEntityRecognition.golden_examples()
     assert len(golden) == 4
+    for example in golden:
+        assert len({entity.label for entity in example.entities or ()}) >= 3
     assert golden[0].text.isascii() or golden[0].text[0].isascii()
     assert not golden[-1].text.isascii()

@@ -293,3 +293,23 @@ def test_predictions_in_our_form_and_in_the_official_one(tmp_path: Path) -> None
 def test_a_problem_is_an_input_error_in_python() -> None:
     with pytest.raises(BadRecordError, match="only white space"):
         QuestionAnswering.example({"question": "Who?", "context": "\n"})
+
+
+ANSWER = {"text": "x", "start": 0, "end": 1, "document": 0, "score": 1, "probability": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"answers": [{"text": "x"}]}, "'answers' must be a list of objects"),
+        ({"answers": ["x"]}, "'answers' must be a list of objects"),
+        ({"answers": [ANSWER | {"probability": "high"}]}, "'probability' of an answer must be a number, not 'high'"),
+        ({"answers": [ANSWER | {"start": 0.5}]}, "'start' of an answer must be a whole number"),
+        ({"question_pieces_cut": "x"}, "'question_pieces_cut' must be a whole number"),
+    ],
+)
+def test_a_prediction_with_a_wrong_value_is_an_error_of_its_key(change: dict[str, Any], message: str) -> None:
+    good = {"id": "a", "text": "x", "answers": [ANSWER]}
+    assert QuestionAnswering.prediction(good).answers[0].text == "x"
+    with pytest.raises(InputError, match=message):
+        QuestionAnswering.prediction(good | change)

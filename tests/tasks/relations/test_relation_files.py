@@ -11,7 +11,7 @@ import pytest
 
 from spanbert.errors import InputError
 from spanbert.task import Problem, examples_of
-from spanbert.tasks.relations.config import RelationOptions
+from spanbert.tasks.relations.config import RelationOptions, RelationSettings
 from spanbert.tasks.relations.examples import Entity, Relation, RelationExample
 from spanbert.tasks.relations.task import RelationExtraction
 
@@ -119,7 +119,7 @@ def test_lines_that_belong_to_no_sentence(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("form", ["array", "pretty", "lines"])
 def test_tacred(tmp_path: Path, form: str) -> None:
-    records = [TACRED, {**TACRED, "id": "a2", "relation": "no_relation"}]
+    records = [TACRED, {**TACRED, "id": "a2", "docid": "NYT-1", "relation": "no_relation"}]
     texts = {"array": json.dumps(records), "pretty": json.dumps(records, indent=1)}
     texts["lines"] = "".join(json.dumps(record) + "\n" for record in records)
     located, problems = examples_of(RelationExtraction.read(write(tmp_path, texts[form]), RelationOptions()))
@@ -130,6 +130,7 @@ def test_tacred(tmp_path: Path, form: str) -> None:
     assert [entity.type for entity in first.entities] == ["PERSON", "TITLE"]
     assert first.relations == (Relation(0, 1, "per:title"),)
     assert second.relations == (Relation(0, 1, "no_relation"),)
+    assert [RelationExtraction(RelationSettings()).group(one) for one in (first, second)] == ["a1", "NYT-1"]
     second_line = next(n for n, line in enumerate(texts["pretty"].split("\n"), 1) if '"a2"' in line) - 1
     assert [item.line for item in located] == {"array": [1, 1], "pretty": [2, second_line], "lines": [1, 2]}[form]
 
@@ -276,7 +277,7 @@ def test_predictions_as_the_official_scorers_read_them(tmp_path: Path) -> None:
     columns = write(tmp_path, "8003\tA(e1,e2)\n\n8001\tOther\n9\tOther\n8003\tOther\n8002\t\n")
     labels, problems = predicted(columns, gold)
     assert labels == ["Other", None, "A(e1,e2)"]
-    assert problems == [(4, "surplus prediction"), (5, "prediction twice"), (6, "unknown line")]
+    assert problems == [(4, "unknown id"), (5, "duplicate id"), (6, "unknown line")]
     assert predicted(write(tmp_path, "Other\r\nA(e1,e2)\r\nOther\r\n"), gold) == (["Other", "A(e1,e2)", "Other"], [])
     labels, problems = predicted(write(tmp_path, "Other\nA(e1,e2)\n"), gold)
     assert (labels, problems) == (["Other", "A(e1,e2)", None], [(2, "predictions missing")])
@@ -303,7 +304,7 @@ def test_predictions_as_json_lines(tmp_path: Path) -> None:
     assert [(problem.line, problem.kind) for problem in problems] == [
         (3, "no such entity"),
         (4, "error record"),
-        (6, "prediction twice"),
+        (6, "duplicate id"),
         (7, "missing key"),
     ]
     assert [one is None for one in predictions] == [False, False, True, True, False]

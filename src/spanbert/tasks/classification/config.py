@@ -33,6 +33,10 @@ class DataOptions:
     id_column: str | None = None
     """Column (JSON key) that names each example; without it "id" where there is one, else the line number."""
 
+    document_column: str | None = None
+    """Column (JSON key) that names the document a text comes from: a split without a --dev file keeps the texts of one
+    document on one side. Without it "document" where there is one."""
+
     header: bool = True
     """Whether the first row names the columns. With --no-header they are called 0, 1, 2, ..."""
 

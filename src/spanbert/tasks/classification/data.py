@@ -6,16 +6,14 @@ import itertools
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from spanbert.errors import InputError
 from spanbert.example_files import source_name
-from spanbert.sample_corpus import sample_documents
 from spanbert.task import UNKNOWN_LABEL, Located, Problem
 from spanbert.tasks.classification.config import DataOptions
-from spanbert.tasks.classification.examples import ClassificationExample, unreadable
+from spanbert.tasks.classification.examples import ClassificationExample, document_name, unreadable
 from spanbert.tasks.classification.labels import label_order, labels_of, parse_answer
 from spanbert.tasks.classification.rows import Row, read_rows
 
@@ -33,7 +31,8 @@ def read_examples(path: str | Path, options: DataOptions) -> Iterator[Located[Cl
         ConfigurationError: the options contradict each other.
     """
     required = [options.text_column, options.label_column]
-    required += [name for name in (options.pair_column, options.id_column) if name is not None]
+    further = (options.pair_column, options.id_column, options.document_column)
+    required += [name for name in further if name is not None]
     seen: set[str] = set()
     keys: dict[str, None] = {}
     is_empty = True
@@ -51,7 +50,7 @@ def read_examples(path: str | Path, options: DataOptions) -> Iterator[Located[Cl
     if keys and (missing := [name for name in required if name not in seen]):
         raise InputError(
             f"no record has the key {missing[0]!r}; the keys are {', '.join(map(repr, keys))}: choose with "
-            "--text-column, --pair-column, --label-column and --id-column",
+            "--text-column, --pair-column, --label-column, --id-column and --document-column",
             source=source_name(path),
         )
 
@@ -79,7 +78,9 @@ def _example(row: Row, options: DataOptions) -> Located[ClassificationExample] |
     except ValueError as error:
         return Problem(row.line, "bad label", f"{error} (example {example_id})")
     pair = texts[1] if len(texts) > 1 else None
-    return Located(ClassificationExample(id=example_id, text=texts[0], pair=pair, label=label), row.line)
+    document = document_name(row.values.get(options.document_column or "document"))
+    example = ClassificationExample(id=example_id, text=texts[0], pair=pair, label=label, document=document)
+    return Located(example, row.line)
 
 
 def _id_of(row: Row, options: DataOptions) -> str | None:
@@ -152,15 +153,3 @@ def describe_examples(examples: Sequence[ClassificationExample]) -> dict[str, Ma
         per_text = Counter(len(labels_of(example.label)) for example in examples)
         described["labels of a text"] = {str(number): per_text[number] for number in sorted(per_text)}
     return described
-
-
-def sample_reviews() -> list[ClassificationExample]:
-    """The beginnings of six reviews of the sample corpus, English and Chinese, with their sentiment."""
-    chosen: dict[tuple[Any, ...], ClassificationExample] = {}
-    for document in sample_documents():
-        if document.sentiment is not None:
-            example = ClassificationExample(
-                id=document.name, text=document.text.partition("\n")[0], label=document.sentiment
-            )
-            chosen.setdefault((document.language, document.sentiment), example)
-    return list(chosen.values())

@@ -23,6 +23,8 @@ class ClassificationExample:
     pair: str | None = None
     label: Answer | None = None
     """None where it is not known."""
+    document: str | None = None
+    """The document that the text comes from, where the file says so."""
 
     def to_json(self) -> dict[str, Any]:
         """The example as a JSON object; what is None is left out."""
@@ -31,6 +33,8 @@ class ClassificationExample:
             record["pair"] = self.pair
         if self.label is not None:
             record["label"] = answer_to_json(self.label)
+        if self.document is not None:
+            record["document"] = self.document
         return record
 
 
@@ -103,6 +107,7 @@ def example_from_json(record: Mapping[str, Any]) -> ClassificationExample:
         text=record["text"],
         pair=record.get("pair"),
         label=None if label is None else answer_from_json(label),
+        document=document_name(record.get("document")),
     )
 
 
@@ -143,6 +148,11 @@ def unreadable(text: str) -> str | None:
 
 def _can_be_read(character: str) -> bool:
     return not character.isspace() and character != "\ufffd" and unicodedata.category(character)[0] != "C"
+
+
+def document_name(value: object) -> str | None:
+    """The name of a document, a string or a whole number; None for anything else."""
+    return str(value) if isinstance(value, str | int) and not isinstance(value, bool) and str(value).strip() else None
 
 
 def _id_of(record: Mapping[str, Any]) -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from spanbert.errors import InputError
 from spanbert.example_files import JsonRecord, parse_json_lines, read_lines, source_name
+from spanbert.prediction_places import PredictionPlaces, error_record
 from spanbert.task import Problem
 from spanbert.tasks.classification.config import DataOptions
 from spanbert.tasks.classification.examples import (
@@ -52,10 +52,8 @@ def read_prediction_file(
 
 def _from_json(lines: list[tuple[int, str]], parsing: DataOptions) -> Iterator[Numbered | Problem]:
     for record in parse_json_lines(lines):
-        if isinstance(record, JsonRecord) and "error" in record.value:
-            yield Problem(record.line, "error record", f"{record.value['error']}: counts as no prediction")
-        elif isinstance(record, JsonRecord):
-            yield _prediction(record.line, record.value, parsing)
+        if isinstance(record, JsonRecord):
+            yield error_record(record.value, record.line) or _prediction(record.line, record.value, parsing)
         else:
             yield record
 
@@ -98,9 +96,7 @@ def _prediction(line: int, record: dict[str, object], parsing: DataOptions) -> N
 def _match(
     items: Iterator[Numbered | Problem], gold: Sequence[ClassificationExample]
 ) -> tuple[list[ClassificationPrediction | None], list[Problem]]:
-    places: dict[str, deque[int]] = defaultdict(deque)
-    for number, example in enumerate(gold):
-        places[example.id].append(number)
+    places = PredictionPlaces(example.id for example in gold)
     found: list[ClassificationPrediction | None] = [None] * len(gold)
     problems = []
     for item in items:
@@ -108,12 +104,11 @@ def _match(
             problems.append(item)
             continue
         line, prediction = item
-        if prediction.id not in places:
-            problems.append(Problem(line, "unknown id", f"no example is called {prediction.id!r}"))
-        elif not places[prediction.id]:
-            problems.append(Problem(line, "duplicate id", f"there is another prediction for {prediction.id!r} before"))
+        place = places.take(prediction.id, line)
+        if isinstance(place, Problem):
+            problems.append(place)
         else:
-            found[places[prediction.id].popleft()] = prediction
+            found[place] = prediction
     missing = [example.id for example, prediction in zip(gold, found, strict=True) if prediction is None]
     if missing:
         detail = f"{len(missing)} of {len(gold)} examples have none and count as wrong, first {missing[0]!r}"

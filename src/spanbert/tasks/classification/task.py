@@ -10,7 +10,7 @@ import numpy as np
 
 from spanbert.task import Comparison, Explanation, Located, Problem, Scored, Task, Window
 from spanbert.tasks.classification.config import DataOptions, Settings
-from spanbert.tasks.classification.data import check_examples, describe_examples, read_examples, sample_reviews
+from spanbert.tasks.classification.data import check_examples, describe_examples, read_examples
 from spanbert.tasks.classification.decode import decode_scores
 from spanbert.tasks.classification.examples import (
     ClassificationExample,
@@ -20,6 +20,7 @@ from spanbert.tasks.classification.examples import (
     show_answer,
 )
 from spanbert.tasks.classification.features import make_windows
+from spanbert.tasks.classification.golden import golden_reviews
 from spanbert.tasks.classification.learning import calibrate_settings, learn_settings
 from spanbert.tasks.classification.metrics import compare
 from spanbert.tasks.classification.prediction_files import read_prediction_file
@@ -103,8 +104,8 @@ class Classification(Task[ClassificationExample, ClassificationPrediction]):
 
     @classmethod
     def golden_examples(cls) -> Sequence[ClassificationExample]:
-        """Six reviews of the sample corpus."""
-        return sample_reviews()
+        """See `golden_reviews`."""
+        return golden_reviews()
 
     def learn(self, examples: Sequence[ClassificationExample]) -> Self:
         """See `learn_settings`."""
@@ -115,8 +116,8 @@ class Classification(Task[ClassificationExample, ClassificationPrediction]):
         return None if example.label is None or isinstance(example.label, float) else show_answer(example.label)
 
     def group(self, example: ClassificationExample) -> str:
-        """The text itself: a text that occurs twice is not on both sides of a split."""
-        return self.text_of(example)
+        """Its document, where files name it; or the text itself: one that occurs twice is not on both sides."""
+        return self.text_of(example) if example.document is None else example.document
 
     def model_class(self) -> type[TaskModel]:
         """`SpanBertForTextClassification`."""

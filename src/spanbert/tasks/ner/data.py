@@ -9,6 +9,7 @@ from pathlib import Path
 
 from spanbert.example_files import is_json, read_json_lines
 from spanbert.plain_words import plain_words, splits_word
+from spanbert.prediction_places import PredictionPlaces, error_record
 from spanbert.spans import LabelledSpan, Span, find_overlaps
 from spanbert.task import UNKNOWN_LABEL, Located, Problem
 from spanbert.tasks.ner.columns import read_columns
@@ -37,7 +38,8 @@ def read_entities(path: str | Path, options: EntityDataOptions) -> Iterator[Loca
             yield record
             continue
         try:
-            yield Located(example_from_json({"id": str(record.line), **record.value}), record.line)
+            example = example_from_json(record.value)
+            yield Located(example if example.id else replace(example, id=str(record.line)), record.line)
         except EntityRecordError as error:
             name = record.value.get("id")
             detail = str(error) if name is None else f"{error} (id {name!r:.80})"
@@ -134,32 +136,33 @@ def read_predicted_entities(
     Raises:
         InputError: the file cannot be read.
     """
-    by_id = {example.id: example for example in gold}
-    found: dict[str, EntityPrediction] = {}
+    places = PredictionPlaces(example.id for example in gold)
+    found: list[EntityPrediction | None] = [None] * len(gold)
     problems: list[Problem] = []
-    items = _json_predictions(path, by_id) if is_json(path) else _column_predictions(path, gold, options)
+    items = _json_predictions(path, gold, places) if is_json(path) else _column_predictions(path, gold, options)
     for line, item in items:
         if isinstance(item, Problem):
             problems.append(item)
-        elif item.id not in by_id:
-            problems.append(Problem(line, "unknown id", f"no gold example has the id {item.id!r}"))
-        elif item.id in found:
-            problems.append(Problem(line, "duplicate id", f"a second prediction for {item.id!r}; the first one counts"))
+        elif isinstance(place := places.take(item.id, line), Problem):
+            problems.append(place)
         else:
-            found[item.id] = item
-    return [found.get(example.id) for example in gold], problems
+            found[place] = item
+    return found, problems
 
 
 def _json_predictions(
-    path: str | Path, gold: Mapping[str, EntityExample]
+    path: str | Path, gold: Sequence[EntityExample], places: PredictionPlaces
 ) -> Iterator[tuple[int, EntityPrediction | Problem]]:
     for record in read_json_lines(path):
         if isinstance(record, Problem):
             yield record.line, record
             continue
-        example = gold.get(str(record.value.get("id", "")))
+        if (problem := error_record(record.value, record.line)) is not None:
+            yield record.line, problem
+            continue
+        place = places.first(str(record.value.get("id", "")))
         try:
-            yield record.line, prediction_from_json(record.value, None if example is None else example.text)
+            yield record.line, prediction_from_json(record.value, None if place is None else gold[place].text)
         except EntityRecordError as error:
             yield record.line, Problem(record.line, error.kind, f"{error} (id {record.value.get('id')!r:.80})")
 
@@ -170,13 +173,12 @@ def _column_predictions(
     items = list(read_columns(path, replace(options, tag_column=-1, context_sentences=0)))
     ids = {example.id: example for example in gold}
     in_order = any(isinstance(item, Located) and item.example.id not in ids for item in items)
-    number = 0
     for item in items:
         if isinstance(item, Problem):
             if item.skipped:  # misplaced tags of a prediction are nothing wrong with the file
                 yield item.line, item
             continue
-        number += 1
+        number = int(item.example.id)  # of the sentence; those that cannot be read are counted too
         if in_order and number > len(gold):
             yield item.line, Problem(item.line, "unknown sentence", f"gold has only {len(gold)} sentences")
             return

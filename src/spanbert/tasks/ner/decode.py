@@ -21,7 +21,6 @@ from spanbert.tasks.ner.examples import EntityExample, EntityPrediction, Predict
 from spanbert.tasks.ner.features import UnitPlace
 from spanbert.temperature import fit_temperature
 
-"""With fewer predicted entities on the development set, no temperature is fitted."""
 _MOST_TEXTS = 500
 """Texts with entities that the temperature is fitted on, at most."""
 _FAINT = 0.01

@@ -101,13 +101,13 @@ def example_from_json(record: Mapping[str, Any]) -> EntityExample:
     """
     text = _string(record, "text", _MISSING)
     return EntityExample(
-        id=_id(record),
+        id=_name(record, "id"),
         text=text,
         entities=_entities(record, text),
         words=_words(record, text),
         before=_strings(record, "before"),
         after=_strings(record, "after"),
-        document=None if record.get("document") is None else _string(record, "document", _MISSING),
+        document=None if record.get("document") is None else _name(record, "document"),
     )
 
 
@@ -129,7 +129,7 @@ def prediction_from_json(record: Mapping[str, Any], text: str | None = None) -> 
             raise EntityRecordError("not a probability", f"'probability' is a number from 0 to 1, not {probability!r}")
         found = text[span.start : span.end] if text is not None else str(given)
         entities.append(PredictedEntity(*span, found, None if probability is None else float(probability)))
-    return EntityPrediction(_id(record), sorted_entities(entities))
+    return EntityPrediction(_name(record, "id"), sorted_entities(entities))
 
 
 def sorted_entities(entities: Sequence[PredictedEntity]) -> tuple[PredictedEntity, ...]:
@@ -144,10 +144,10 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def _id(record: Mapping[str, Any]) -> str:
-    value = record.get("id", "")
+def _name(record: Mapping[str, Any], key: str) -> str:
+    value = "" if record.get(key) is None else record[key]
     if not isinstance(value, str | int) or isinstance(value, bool):
-        raise EntityRecordError("not an id", f"'id' is a string or a whole number, not {value!r}")
+        raise EntityRecordError(f"wrong {key}", f"{key!r} is a string or a whole number, not {value!r:.80}")
     return str(value)
 
 
@@ -157,14 +157,24 @@ def _string(record: Mapping[str, Any], name: str, default: Any) -> str:
         raise EntityRecordError(f"no {name}", f"the key {name!r} is missing")
     if not isinstance(value, str):
         raise EntityRecordError(f"{name} is no string", f"{name!r} is a string, not {type(value).__name__}")
-    return value
+    return _whole(value, name)
+
+
+def _whole(text: str, name: str) -> str:
+    """The text, which has no half characters: nothing can be done with them, and they cannot be written out."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        detail = f"character {error.start} of {name!r} is a lone surrogate (half a character): replace it with U+FFFD"
+        raise EntityRecordError("half a character", detail) from error
+    return text
 
 
 def _strings(record: Mapping[str, Any], name: str) -> tuple[str, ...]:
     value = record.get(name, ())
     if not isinstance(value, list | tuple) or not all(isinstance(item, str) for item in value):
         raise EntityRecordError(f"{name} is no list of strings", f"{name!r} is a list of strings")
-    return tuple(value)
+    return tuple(_whole(item, name) for item in value)
 
 
 def _entities(record: Mapping[str, Any], text: str) -> tuple[LabelledSpan, ...] | None:

@@ -7,13 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from spanbert.sample_corpus import sample_documents
 from spanbert.task import Explanation, Located, Mark, Problem, Scored, Task, Window
 from spanbert.tasks.ner.config import EntityDataOptions, EntitySettings
 from spanbert.tasks.ner.data import check_entities, describe_entities, read_entities, read_predicted_entities
 from spanbert.tasks.ner.decode import decode_entities, fit_thresholds, temperature_of
 from spanbert.tasks.ner.examples import EntityExample, EntityPrediction, example_from_json, prediction_from_json
 from spanbert.tasks.ner.features import make_windows
+from spanbert.tasks.ner.golden import golden_entities
 from spanbert.tasks.ner.learning import learn_settings
 from spanbert.tasks.ner.metrics import EntityComparison
 
@@ -85,9 +85,8 @@ class NamedEntityRecognition(Task[EntityExample, EntityPrediction]):
 
     @classmethod
     def golden_examples(cls) -> Sequence[EntityExample]:
-        """The first paragraphs of two English and two Chinese documents of the sample corpus."""
-        documents = [document for language in ("en", "zh") for document in sample_documents(language)[:2]]
-        return [EntityExample(document.name, document.text.split("\n")[0]) for document in documents]
+        """See `golden_entities`."""
+        return golden_entities()
 
     # Learning
 

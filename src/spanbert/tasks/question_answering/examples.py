@@ -125,24 +125,43 @@ def prediction_from_json(record: Mapping[str, Any]) -> QuestionPrediction:
     answers = record.get("answers") or []
     if not isinstance(answers, list):
         raise InputError(f"'answers' must be a list of objects, not {type(answers).__name__}")
-    try:
-        parsed = tuple(PredictedAnswer(**answer) for answer in answers)
-    except TypeError as error:
-        raise InputError(
-            f"'answers' must be a list of objects with {', '.join(PredictedAnswer.__dataclass_fields__)}: {error}"
-        ) from error
-    prediction = QuestionPrediction(id=example_id(record), text=text, answers=parsed)
+    prediction = QuestionPrediction(id=example_id(record), text=text, answers=tuple(map(_predicted_answer, answers)))
     for name in ("no_answer_probability", "null_score"):
         value = record.get(name)
         if value is not None and (not isinstance(value, int | float) or isinstance(value, bool)):
             raise InputError(f"{name!r} must be a number or null, not {value!r}")
+    num_cut = record.get("question_pieces_cut", 0)
+    if not isinstance(num_cut, int):
+        raise InputError(f"'question_pieces_cut' must be a whole number, not {num_cut!r}")
     probability, null_score = record.get("no_answer_probability"), record.get("null_score")
     return replace(
         prediction,
         no_answer_probability=None if probability is None else float(probability),
         null_score=None if null_score is None else float(null_score),
-        question_pieces_cut=int(record.get("question_pieces_cut", 0)),
+        question_pieces_cut=num_cut,
     )
+
+
+def _predicted_answer(record: object) -> PredictedAnswer:
+    try:
+        answer = PredictedAnswer(**record)  # type: ignore[arg-type]
+    except TypeError as error:
+        raise InputError(
+            f"'answers' must be a list of objects with {', '.join(PredictedAnswer.__dataclass_fields__)}: {error}"
+        ) from error
+    for names, kind, said in _ANSWER_VALUES:
+        for name in names:
+            value = getattr(answer, name)
+            if isinstance(value, bool) or not isinstance(value, kind):
+                raise InputError(f"{name!r} of an answer must be {said}, not {value!r:.80}")
+    return answer
+
+
+_ANSWER_VALUES = (
+    (("text",), str, "text"),
+    (("start", "end", "document"), int, "a whole number"),
+    (("score", "probability"), int | float, "a number"),
+)
 
 
 def example_id(record: Mapping[str, Any], key: str = "id") -> str:

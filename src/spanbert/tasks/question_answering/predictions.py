@@ -8,6 +8,7 @@ from typing import Any
 
 from spanbert.errors import InputError
 from spanbert.example_files import parse_json_lines, source_name
+from spanbert.prediction_places import PredictionPlaces, error_record
 from spanbert.task import Problem
 from spanbert.tasks.question_answering.data import open_json
 from spanbert.tasks.question_answering.examples import QuestionExample, QuestionPrediction, prediction_from_json
@@ -21,19 +22,17 @@ def read_question_predictions(
     Raises:
         InputError: the file cannot be read, or is neither of the two forms.
     """
-    by_id: dict[str, QuestionPrediction] = {}
+    places = PredictionPlaces(example.id for example in gold)
+    found: list[QuestionPrediction | None] = [None] * len(gold)
     problems: list[Problem] = []
-    known = {example.id for example in gold}
     for line, item in _predictions(path):
         if isinstance(item, Problem):
             problems.append(item)
-        elif item.id not in known:
-            problems.append(Problem(line, "unknown id", f"no question has the id {item.id!r}; it is left out"))
-        elif item.id in by_id:
-            problems.append(Problem(line, "duplicate id", f"{item.id!r} was predicted before; the first one counts"))
+        elif isinstance(place := places.take(item.id, line), Problem):
+            problems.append(place)
         else:
-            by_id[item.id] = item
-    return [by_id.get(example.id) for example in gold], problems
+            found[place] = item
+    return found, problems
 
 
 def _predictions(path: str | Path) -> Iterator[tuple[int, QuestionPrediction | Problem]]:
@@ -52,6 +51,8 @@ def _from_lines(lines: Iterable[tuple[int, str]]) -> Iterator[tuple[int, Questio
     for item in parse_json_lines(lines):
         if isinstance(item, Problem):
             yield item.line, item
+        elif (problem := error_record(item.value, item.line)) is not None:
+            yield item.line, problem
         elif not {"id", "text"} & item.value.keys():
             yield from _from_mapping(item.value, item.line)
         else:

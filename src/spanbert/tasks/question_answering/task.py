@@ -8,19 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from spanbert.errors import InputError
-from spanbert.sample_corpus import sample_documents
 from spanbert.task import Explanation, Located, Mark, Problem, Scored, Task, Window
 from spanbert.tasks.question_answering.calibration import calibrate_settings
 from spanbert.tasks.question_answering.config import QuestionAnsweringData, QuestionAnsweringSettings
 from spanbert.tasks.question_answering.data import check_questions, describe_questions, read_questions
 from spanbert.tasks.question_answering.decode import decode_question
-from spanbert.tasks.question_answering.examples import (
-    Answer,
-    QuestionExample,
-    QuestionPrediction,
-    prediction_from_json,
-)
+from spanbert.tasks.question_answering.examples import QuestionExample, QuestionPrediction, prediction_from_json
 from spanbert.tasks.question_answering.features import ContextCache, question_windows
+from spanbert.tasks.question_answering.golden import golden_questions
 from spanbert.tasks.question_answering.metrics import QuestionComparison, gold_texts, match_best, matching_for
 from spanbert.tasks.question_answering.predictions import read_question_predictions
 from spanbert.tasks.question_answering.records import example_of, given_from_json
@@ -97,27 +92,8 @@ class QuestionAnswering(Task[QuestionExample, QuestionPrediction]):
 
     @classmethod
     def golden_examples(cls) -> Sequence[QuestionExample]:
-        """Four questions about the first paragraphs of an English and a Chinese document."""
-        chosen: list[QuestionExample] = []
-        for language in ("en", "zh"):
-            document, paragraph = next(
-                (one, first)
-                for one in sample_documents(language)
-                for first in [one.text.partition("\n")[0]]
-                if any(answer.end <= len(first) for answer in one.questions[0].answers)
-            )
-            for question in document.questions[:2]:
-                answers = [one for one in question.answers if one.end <= len(paragraph)]
-                chosen.append(
-                    QuestionExample(
-                        id=f"{document.name}-{len(chosen)}",
-                        question=question.question,
-                        contexts=(paragraph,),
-                        answers=tuple(Answer(text=one.text, start=one.start, end=one.end) for one in answers),
-                        title=document.title,
-                    )
-                )
-        return chosen
+        """See `golden_questions`."""
+        return golden_questions()
 
     # Learning
 

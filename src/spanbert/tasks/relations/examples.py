@@ -54,6 +54,8 @@ class RelationExample:
     """Pairs (head, tail) to judge; None means all ordered pairs that are near enough (`max_pair_distance`)."""
     relations: tuple[Relation, ...] | None = None
     """The right answer: asked pairs that are not among them have no relation. None means that it is not known."""
+    document: str | None = None
+    """The document that the text comes from, where the file says so."""
 
     @property
     def is_sentence(self) -> bool:
@@ -63,6 +65,8 @@ class RelationExample:
     def to_json(self) -> dict[str, Any]:
         """As a JSON object: `head`, `tail` and `relation`, or `entities` and `relations`."""
         record: dict[str, Any] = {"id": self.id, "text": self.text}
+        if self.document is not None:
+            record["document"] = self.document
         entities = [entity.to_json() for entity in self.entities]
         if self.is_sentence and (self.relations is None or len(self.relations) == 1):
             record |= {"head": entities[0], "tail": entities[1]}

@@ -40,20 +40,23 @@ def parse_example(record: Mapping[str, Any], default_id: str = "") -> RelationEx
         raise BadRecordError(
             "half a character", f"character {match.start()} of the text is a lone surrogate: replace it, as with U+FFFD"
         )
-    id = _id(record, default_id)
+    id = _name(record, "id") or default_id
+    document = _name(record, "document")
     if "head" in record or "tail" in record:
         head, tail = (_entity(_take(record, key, dict), text, key) for key in ("head", "tail"))
         if (head.start, head.end) == (tail.start, tail.end):
             raise BadRecordError("head is tail", f"both are {head.start}..{head.end}; a relation is between two spans")
         label = record.get("relation")
         relations = None if label is None else (Relation(0, 1, _label(label)),)
-        return RelationExample(id=id, text=text, entities=(head, tail), asked=((0, 1),), relations=relations)
+        return RelationExample(
+            id=id, text=text, entities=(head, tail), asked=((0, 1),), relations=relations, document=document
+        )
     if "entities" not in record:
         raise BadRecordError("no entities", "the record needs `head` and `tail`, or `entities`")
-    return _from_document(record, id, text)
+    return _from_document(record, id, text, document)
 
 
-def _from_document(record: Mapping[str, Any], id: str, text: str) -> RelationExample:
+def _from_document(record: Mapping[str, Any], id: str, text: str, document: str | None) -> RelationExample:
     entities = tuple(
         _entity(_is(value, dict, f"entities[{number}]"), text, f"entities[{number}]")
         for number, value in enumerate(_take(record, "entities", list))
@@ -79,7 +82,7 @@ def _from_document(record: Mapping[str, Any], id: str, text: str) -> RelationExa
                     f"{name}: {list(pair)} is {found[pair].label!r} already; a pair, in this order, has one relation",
                 )
         relations = tuple(found.values())
-    return RelationExample(id=id, text=text, entities=entities, asked=asked, relations=relations)
+    return RelationExample(id=id, text=text, entities=entities, asked=asked, relations=relations, document=document)
 
 
 def _from_tacred(record: Mapping[str, Any], default_id: str) -> RelationExample:
@@ -105,11 +108,12 @@ def _from_tacred(record: Mapping[str, Any], default_id: str) -> RelationExample:
         raise BadRecordError("head is tail", "subj and obj are the same tokens; a relation is between two spans")
     label = record.get("relation")
     return RelationExample(
-        id=_id(record, default_id),
+        id=_name(record, "id") or default_id,
         text=text,
         entities=(head, tail),
         asked=((0, 1),),
         relations=None if label is None else (Relation(0, 1, _label(label)),),
+        document=_name(record, "docid"),
     )
 
 
@@ -130,7 +134,7 @@ def parse_prediction(record: Mapping[str, Any]) -> RelationPrediction:
     counts = _is(record.get("pairs", {}), dict, "pairs")
     judged, left_out, split = (_is(counts.get(key, 0), int, f"pairs.{key}") for key in ("judged", "left_out", "split"))
     return RelationPrediction(
-        id=_id(record, ""),
+        id=_name(record, "id") or "",
         relations=tuple(relations),
         num_judged=judged or len(relations),
         num_left_out=left_out,
@@ -183,12 +187,12 @@ def _label(value: Any, name: str = "") -> str:
     return label
 
 
-def _id(record: Mapping[str, Any], default: str) -> str:
-    value = record.get("id")
+def _name(record: Mapping[str, Any], key: str) -> str | None:
+    value = record.get(key)
     if value is None:
-        return default
+        return None
     if isinstance(value, bool) or not isinstance(value, str | int):
-        raise BadRecordError("wrong value", "`id` must be text or a whole number")
+        raise BadRecordError("wrong value", f"`{key}` must be text or a whole number")
     return str(value)
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from spanbert.example_files import JsonRecord, parse_json_lines, peek, read_lines
+from spanbert.prediction_places import PredictionPlaces, error_record
 from spanbert.task import Problem
 from spanbert.tasks.relations.examples import (
     Argument,
@@ -32,7 +33,7 @@ def read_relation_predictions(
         found = _from_columns(lines)
     else:
         found = ((line, None, content.strip()) for line, content in lines if content.strip())
-    place_of = {example.id: place for place, example in enumerate(gold)}
+    places = PredictionPlaces(example.id for example in gold)
     predictions: list[RelationPrediction | None] = [None] * len(gold)
     problems: list[Problem] = []
     num_found = last_line = 0
@@ -43,15 +44,12 @@ def read_relation_predictions(
             continue
         line, id, answer = item
         in_order = id is None
-        place = num_found if id is None else place_of.get(id)
+        place = num_found if id is None else places.take(id, line)
         num_found, last_line = num_found + 1, line
-        if place is None or place >= len(gold):
-            what = f"there is no example {id!r}" if id is not None else f"there are only {len(gold)} examples"
-            problems.append(Problem(line, "surplus prediction", what))
-        elif predictions[place] is not None:
-            problems.append(
-                Problem(line, "prediction twice", f"{gold[place].id} has one already; the first one counts")
-            )
+        if isinstance(place, Problem):
+            problems.append(place)
+        elif place >= len(gold):
+            problems.append(Problem(line, "surplus prediction", f"there are only {len(gold)} examples"))
         else:
             try:
                 predictions[place] = _fitted(answer, gold[place], negative)
@@ -69,10 +67,10 @@ def _from_json(records: Iterable[JsonRecord | Problem]) -> Iterator[Found | Prob
             yield record
             continue
         id = record.value.get("id")
-        if id is None:
+        if (problem := error_record(record.value, record.line)) is not None:
+            yield problem
+        elif id is None:
             yield Problem(record.line, "missing key", "the record has no `id`")
-        elif "error" in record.value and "relations" not in record.value:
-            yield Problem(record.line, "error record", f"{id}: {record.value['error']}")
         elif isinstance(record.value.get("relation"), str):
             yield record.line, str(id), record.value["relation"]
         else:

@@ -124,6 +124,10 @@ class RelationExtraction(Task[RelationExample, RelationPrediction]):
         labels = [relation.label for relation in example.relations or ()]
         return max(sorted(set(labels)), key=labels.count) if labels else None
 
+    def group(self, example: RelationExample) -> str:
+        """Its document, where files name it."""
+        return example.id if example.document is None else example.document
+
     @property
     def extra_pieces(self) -> Mapping[str, str]:
         """The special pieces that mark the spans."""

@@ -1,0 +1,93 @@
+"""What `spanbert finetune` refuses, and in which words; nothing is written then."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tiny_finetuning import Files, Tune, read_records, write_records
+
+import spanbert
+from spanbert.errors import CheckpointError, ConfigurationError, InputError
+
+
+def test_labels_of_dev_that_training_lacks_are_named_with_their_line(tune: Tune, files: Files, tmp_path: Path) -> None:
+    for task, change in {
+        "classification": {"label": "astrology"},
+        "ner": {"entities": [{"start": 0, "end": 3, "label": "PLANET"}]},
+        "relations": {"relations": [{"head": 0, "tail": 1, "relation": "orbits"}]},
+    }.items():
+        records = read_records(files(task)[1])
+        dev = write_records(tmp_path / f"{task}.jsonl", [records[0], records[1] | change])
+        with pytest.raises(InputError, match=rf"{task}.jsonl, line 2: unknown label.*(astrology|PLANET|orbits)"):
+            tune(task, dev=dev)
+    assert not (tmp_path / "model").exists()
+
+
+def test_labels_that_dev_lacks_are_no_problem(tune: Tune, files: Files, tmp_path: Path) -> None:
+    records = read_records(files("classification")[0])
+    dev = write_records(tmp_path / "dev.jsonl", [one for one in records if one["label"] == records[0]["label"]])
+    assert 0 <= tune(dev=dev, steps=1).metrics["accuracy"] <= 100
+
+
+def test_a_bad_record_is_left_out_and_counted_or_an_error(
+    tune: Tune, files: Files, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train = tmp_path / "train.jsonl"
+    train.write_text(files("classification")[0].read_text(encoding="utf-8") + '{"text": 1}\n', encoding="utf-8")
+    with pytest.raises(InputError, match=r"train.jsonl, line 49: .*1 record would be left out"):
+        tune(train=train, strict=True)
+    record = json.loads((tune(train=train, steps=1, quiet=False).output / "run.json").read_text())
+    assert record["examples"]["train"] == 48
+    assert "1 record (1 left out)" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "there is nothing in the file"),
+        ('{"text": "one", "label": "a"}\n{"text": "two", "label": "a"}\n', "every example has the label 'a'"),
+        (None, "there is no such file|No such file"),
+        ('{"text": "one", "label": "a"}\n{"text": "one", "label": "b"}\n', r"cannot be split.*--dev"),
+    ],
+    ids=["empty", "one label", "missing", "one text"],
+)
+def test_files_that_teach_nothing(content: str | None, message: str, tune: Tune, tmp_path: Path) -> None:
+    train = tmp_path / "train.jsonl"
+    if content is not None:
+        train.write_text(content)
+    with pytest.raises(InputError, match=message):
+        tune(train=train, dev=None)
+    assert not (tmp_path / "model").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"train": "-"}, ConfigurationError, "--train -: .*needs a file"),
+        ({"max_length": 4096}, ConfigurationError, "--max-length 4096: the model's position table has 128"),
+        ({"model": "no-such-model"}, CheckpointError, "no-such-model"),
+        ({"freeze_layers": 3}, ConfigurationError, "the encoder has 2 layers"),
+        ({"lora_rank": 2, "freeze_layers": 1}, ConfigurationError, "--lora-rank"),
+        ({"head_learning_rate": -1.0}, ConfigurationError, "--head-learning-rate"),
+        ({"lora_rank": 2, "lora_alpha": 0.0}, ConfigurationError, "--lora-alpha"),
+        ({"layer_decay": 0.0}, ConfigurationError, "--layer-decay"),
+        ({"dropout": 1.0}, ConfigurationError, "--dropout"),
+        ({"patience": -1}, ConfigurationError, "--patience"),
+        ({"seeds": 0}, ConfigurationError, "--seeds"),
+        ({"dev_share": 1.0}, ConfigurationError, "--dev-share"),
+        ({"learning_rat": 1.0}, ConfigurationError, "did you mean 'learning_rate'"),
+        ({"stride": 63}, ConfigurationError, "--stride"),
+    ],
+    ids=lambda value: str(value) if isinstance(value, dict) else "",
+)
+def test_options_that_make_no_sense(
+    options: dict[str, Any], error: type[Exception], message: str, tune: Tune, tmp_path: Path
+) -> None:
+    with pytest.raises(error, match=message):
+        tune(**options)
+    assert not (tmp_path / "model").exists()
+    with pytest.raises(ConfigurationError, match="did you mean 'classification'"):
+        spanbert.finetune("classificatoin", model="m", train="t", output="o")
