@@ -1,4 +1,4 @@
-"""The words of raw text without a tokenizer: about those of BERT's, and never more of a text in one word."""
+"""The words of raw text where no tokenizer is at hand: about those that BERT's finds."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ import re
 from spanbert.spans import Span
 
 # Ideographs one by one, letters and digits together, other marks alone.
-_WORD = re.compile(
-    r"[\u2e80-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]|[^\W_\u2e80-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]+|_|[^\w\s]"
-)
+_IDEOGRAPHS = r"\u2e80-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+_WORD = re.compile(rf"[{_IDEOGRAPHS}]|[^\W_{_IDEOGRAPHS}]+|_|[^\w\s]")
 
 
 def plain_words(text: str) -> tuple[Span, ...]:

@@ -1,0 +1,124 @@
+"""Files of coreference: reading and counting."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from spanbert.example_files import is_json, name_without_compression, read_json_lines
+from spanbert.task import Located, Problem
+from spanbert.tasks.coreference.columns import read_columns
+from spanbert.tasks.coreference.config import CoreferenceDataOptions
+from spanbert.tasks.coreference.conll_writer import words_of
+from spanbert.tasks.coreference.examples import CoreferenceExample
+from spanbert.tasks.coreference.gap import read_gap
+from spanbert.tasks.coreference.genres import find_genre
+from spanbert.tasks.coreference.json_records import CoreferenceRecordError, parse_example
+from spanbert.tasks.coreference.layout import WordFinder
+
+_SIZES = (1, 2, 3, 4, 5, 10, 20, 50)
+"""Where the ranges of sizes and widths in a description begin."""
+
+
+def read_coreference(
+    path: str | Path, options: CoreferenceDataOptions
+) -> Iterator[Located[CoreferenceExample] | Problem]:
+    """The examples of a file and everything that is wrong with it; its name tells its format.
+
+    A JSON record without an id has its line number.
+
+    Raises:
+        InputError: the file cannot be read, or is not of the format that its name tells.
+    """
+    items: Iterable[Located[CoreferenceExample] | Problem]
+    if is_json(path):
+        items = _from_json(path, options)
+    elif name_without_compression(path).endswith(".tsv"):
+        items = read_gap(path, options)
+    else:
+        items = read_columns(path, options)
+    for item in items:
+        if isinstance(item, Located) and options.mentions == "found" and item.example.mentions is not None:
+            yield Located(replace(item.example, mentions=None), item.line)
+        else:
+            yield item
+
+
+def _from_json(path: str | Path, options: CoreferenceDataOptions) -> Iterator[Located[CoreferenceExample] | Problem]:
+    for record in read_json_lines(path):
+        if isinstance(record, Problem):
+            yield record
+            continue
+        try:
+            example, notes = parse_example(record.value, default_id=str(record.line))
+        except CoreferenceRecordError as error:
+            id = record.value.get("id", record.value.get("doc_key"))
+            detail = error.detail if id is None else f"{error.detail} (id {id!r:.80})"
+            yield Problem(record.line, error.kind, detail)
+            continue
+        yield Located(replace(example, genre=_genre(example, record.value, options.genre)), record.line)
+        for note in notes:
+            yield Problem(record.line, note.kind, f"{note.detail} (id {example.id!r:.80})", skipped=False)
+
+
+def _genre(example: CoreferenceExample, record: Mapping[str, Any], rule: str) -> str | None:
+    """The key `genre`; without it, what the field's `doc_key` tells; with a rule of one's own, what that finds."""
+    if rule != "auto":
+        return find_genre(example.document or example.id, rule)
+    if example.genre is None and record.get("doc_key") is not None:
+        return find_genre(str(record["doc_key"]), rule)
+    return example.genre
+
+
+def describe_coreference(examples: Sequence[CoreferenceExample]) -> dict[str, Mapping[str, int]]:
+    """How much there is; clusters by size; mentions by width in words; documents by genre."""
+    totals: Counter[str] = Counter()
+    sizes: Counter[int] = Counter()
+    widths: Counter[int] = Counter()
+    genres: Counter[str] = Counter()
+    for example in examples:
+        words = words_of(example)
+        finder = WordFinder(words)
+        clusters = example.clusters or ()
+        genres[example.genre or "(none)"] += 1
+        for cluster in clusters:
+            sizes[_range(len(cluster))] += 1
+            for mention in cluster:
+                first, end = finder.widen(mention)
+                widths[_range(end - first)] += 1
+        totals += Counter(
+            {
+                "documents": 1,
+                "words": len(words),
+                "clusters": len(clusters),
+                "clusters of one mention": sum(len(cluster) == 1 for cluster in clusters),
+                "mentions": sum(map(len, clusters)),
+                "documents whose clusters are not known": int(example.clusters is None),
+                "documents with speakers": int(bool(example.speakers)),
+                "documents with given mentions": int(example.mentions is not None),
+                "documents with a pronoun in question": int(example.pronoun is not None),
+            }
+        )
+    return {
+        "coreference": dict(totals),
+        "clusters by number of mentions": _by_range(sizes),
+        "mentions by width in words": _by_range(widths),
+        "documents by genre": dict(genres.most_common()),
+    }
+
+
+def _range(number: int) -> int:
+    """Where the range begins that a number is in; 0 for 0."""
+    return max((start for start in _SIZES if start <= number), default=0)
+
+
+def _by_range(counts: Counter[int]) -> dict[str, int]:
+    shown = {}
+    for start, end in zip((0, *_SIZES), (*_SIZES, None), strict=True):
+        if counts[start]:
+            name = f"{start} and more" if end is None else str(start) if end == start + 1 else f"{start} to {end - 1}"
+            shown[name] = counts[start]
+    return shown

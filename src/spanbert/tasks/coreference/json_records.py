@@ -1,0 +1,338 @@
+"""JSON objects as examples and predictions: our own form, and the field's, whose clusters are over words."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
+
+from spanbert.errors import InputError
+from spanbert.spans import LabelledSpan, Span
+from spanbert.tasks.coreference.examples import (
+    AmbiguousPronoun,
+    CoreferenceExample,
+    CoreferencePrediction,
+    PredictedMention,
+    sorted_clusters,
+)
+from spanbert.tasks.coreference.layout import clusters_of_text, in_order, lay_out, of_text, speakers_of_text
+from spanbert.text_columns import is_by_character
+
+_HALF_CHARACTER = re.compile("[\ud800-\udfff]")
+_PART_NAME = re.compile(r"(.+/.+)_[0-9]+")
+_KINDS = {int: "a whole number", str: "text", list: "a list", dict: "an object", float: "a number"}
+
+Value = TypeVar("Value", int, str, float, "list[Any]", "dict[str, Any]")
+
+
+class CoreferenceRecordError(InputError):
+    """A record that is no example or no prediction."""
+
+    def __init__(self, kind: str, detail: str) -> None:
+        self.kind = kind
+        """A few words that are the same for all records of the kind."""
+        self.detail = detail
+        super().__init__(f"{kind}: {detail}")
+
+
+class Note(NamedTuple):
+    """Something wrong with a record that is used all the same."""
+
+    kind: str
+    detail: str
+
+
+def example_from_json(record: Mapping[str, Any]) -> CoreferenceExample:
+    """The example of `parse_example`, raises as that does."""
+    return parse_example(record)[0]
+
+
+def parse_example(record: Mapping[str, Any], default_id: str = "") -> tuple[CoreferenceExample, list[Note]]:
+    """An example from a JSON object with `text`, whose spans are half-open and count its characters; or with `tokens`
+    (words) or `sentences` (lists of words), whose spans count words, and their ends are inclusive.
+
+    Args:
+        record: the object; without `clusters` its clusters are not known.
+        default_id: for a record without `id` and `doc_key`.
+
+    Returns:
+        The example, and what had to be put right.
+
+    Raises:
+        CoreferenceRecordError: a key is missing or a value is not what it should be; names the key.
+    """
+    given = [key for key in ("text", "tokens", "sentences") if record.get(key) is not None]
+    if not given:
+        raise CoreferenceRecordError("missing key", "the record has no `text` (nor `tokens`, nor `sentences`)")
+    if len(given) > 1:
+        shown = " and ".join(f"`{key}`" for key in given)
+        detail = f"the record has {shown}, so that spans may count characters or words; leave one of them out"
+        raise CoreferenceRecordError("two texts", detail)
+    notes: list[Note] = []
+    if given == ["text"]:
+        return _from_text(record, _id(record, default_id), notes), notes
+    return _from_words(record, given[0], _id(record, default_id), notes), notes
+
+
+def _from_text(record: Mapping[str, Any], id: str, notes: list[Note]) -> CoreferenceExample:
+    text = _whole(_take(record, "text", str), "text")
+    words = None
+    if record.get("words") is not None:
+        words = tuple(_spans(record["words"], text, "words"))
+        for number, (before, word) in enumerate(itertools.pairwise(words), 1):
+            if word.start < before.end:
+                detail = f"words[{number}] begins at {word.start}, before the end of the word before it ({before.end})"
+                raise CoreferenceRecordError("words out of order", detail)
+    clusters = None
+    if record.get("clusters") is not None:
+        found = [_spans(value, text, name) for name, value in _items(record, "clusters")]
+        clusters = sorted_clusters(_each_once(found, text, notes))
+    return CoreferenceExample(
+        id=id,
+        text=text,
+        clusters=clusters,
+        words=words,
+        speakers=_speakers(record, text),
+        genre=_text_or_none(record, "genre"),
+        mentions=in_order(_spans(record["mentions"], text, "mentions")) if _has(record, "mentions") else None,
+        document=_text_or_none(record, "document"),
+        pronoun=_pronoun(_take(record, "pronoun", dict), text) if _has(record, "pronoun") else None,
+    )
+
+
+def _from_words(record: Mapping[str, Any], key: str, id: str, notes: list[Note]) -> CoreferenceExample:
+    if _has(record, "pronoun"):
+        raise CoreferenceRecordError("pronoun without text", "`pronoun` holds spans of `text`, and there is none")
+    sentences = [(key, _take(record, key, list))] if key == "tokens" else _items(record, key)
+    for name, sentence in sentences:
+        for number, word in enumerate(_is(sentence, list, name)):
+            if not _whole(_is(word, str, f"{name}[{number}]"), name).strip() or "\n" in word:
+                raise CoreferenceRecordError("empty word", f"{name}[{number}] is empty, blank or has a line break")
+    chinese = is_by_character(word for _, sentence in sentences for word in sentence)
+    text, words = lay_out((sentence for _, sentence in sentences), chinese=chinese)
+    clusters = None
+    if _has(record, "clusters"):
+        found = [_word_spans(value, len(words), name) for name, value in _items(record, "clusters")]
+        clusters = clusters_of_text(_each_once(found, None, notes), words)
+    mentions = None
+    if _has(record, "mentions"):
+        given = _word_spans(record["mentions"], len(words), "mentions")
+        mentions = in_order(of_text(span, words) for span in given)
+    part = _PART_NAME.fullmatch(id)
+    return CoreferenceExample(
+        id=id,
+        text=text,
+        clusters=clusters,
+        words=words,
+        speakers=_word_speakers(record, key, sentences, words),
+        genre=_text_or_none(record, "genre"),
+        mentions=mentions,
+        document=_text_or_none(record, "document") or (part[1] if part and _has(record, "doc_key") else None),
+    )
+
+
+def _word_speakers(
+    record: Mapping[str, Any], key: str, sentences: Sequence[tuple[str, Any]], words: Sequence[Span]
+) -> tuple[LabelledSpan, ...]:
+    """From `speakers`: as `sentences`, a list of names for each; with `tokens`, a name each."""
+    if not _has(record, "speakers"):
+        return ()
+    of_sentences = [("speakers", record["speakers"])] if key == "tokens" else _items(record, "speakers")
+    lengths = [len(_is(names, list, name)) for name, names in of_sentences]
+    if lengths != [len(sentence) for _, sentence in sentences]:
+        raise CoreferenceRecordError("speakers do not fit", "`speakers` must hold one name for every word")
+    names = [
+        None if value is None else _is(value, str, f"{name}[{number}]")
+        for name, values in of_sentences
+        for number, value in enumerate(values)
+    ]
+    return speakers_of_text(names, words)
+
+
+def prediction_from_json(record: Mapping[str, Any]) -> CoreferencePrediction:
+    """The prediction of `parse_prediction`, whose text is not known; raises as that does."""
+    return parse_prediction(record)[0]
+
+
+def parse_prediction(record: Mapping[str, Any], text: str | None = None) -> tuple[CoreferencePrediction, list[Note]]:
+    """A prediction from an object with `id` and `clusters`: lists of [start, end] or of objects with `start`, `end`
+    and, each only where it is known, `text`, `antecedent` ([start, end]) and `probability`.
+
+    Args:
+        record: the object.
+        text: what it is about; spans outside are refused then, and a mention's `text` is not looked at.
+
+    Returns:
+        The prediction, and what had to be put right.
+
+    Raises:
+        CoreferenceRecordError: a key is missing or a value is not what it should be; names the key.
+    """
+    notes: list[Note] = []
+    _take(record, "clusters", list)
+    clusters = []
+    for name, values in _items(record, "clusters"):
+        mentions: dict[Span, PredictedMention] = {}
+        for number, value in enumerate(_is(values, list, name)):
+            mention = _predicted(value, text, f"{name}[{number}]")
+            if mention.span in mentions:
+                notes.append(_twice(mention.span, text))
+            mentions.setdefault(mention.span, mention)
+        if mentions:
+            clusters.append(tuple(mentions[span] for span in in_order(mentions)))
+    clusters.sort(key=lambda cluster: [(mention.start, -mention.end) for mention in cluster])
+    return CoreferencePrediction(_id(record, ""), tuple(clusters)), notes
+
+
+def _predicted(value: Any, text: str | None, name: str) -> PredictedMention:
+    span = _span(value, text, name)
+    record = value if isinstance(value, dict) else {}
+    probability = None
+    if _has(record, "probability"):
+        probability = _take(record, "probability", float, name)
+        if not 0 <= probability <= 1:
+            raise CoreferenceRecordError("wrong value", f"`{name}.probability` is from 0 to 1, not {probability}")
+    antecedent = None
+    if _has(record, "antecedent"):
+        antecedent = _span(record["antecedent"], text, f"{name}.antecedent")
+    shown = _text_or_none(record, "text") or "" if text is None else text[span.start : span.end]
+    return PredictedMention(*span, shown, antecedent, probability)
+
+
+# Values
+
+
+def _each_once(clusters: Sequence[Sequence[Span]], text: str | None, notes: list[Note]) -> list[list[Span]]:
+    """Clusters without empty ones and without mentions that come twice in one; `notes` tells of them."""
+    kept = []
+    for number, cluster in enumerate(clusters):
+        if not cluster:
+            notes.append(Note("empty cluster", f"clusters[{number}] holds no mention; it is passed over"))
+            continue
+        seen: dict[Span, None] = {}
+        for mention in cluster:
+            if mention in seen:
+                notes.append(_twice(mention, text))
+            seen[mention] = None
+        kept.append(list(seen))
+    return kept
+
+
+def _twice(mention: Span, text: str | None) -> Note:
+    shown = "" if text is None else f" {shorten(text[mention.start : mention.end])}"
+    detail = f"{mention.start}..{mention.end}{shown} comes twice in one cluster; it counts once"
+    return Note("duplicate mention", detail)
+
+
+def shorten(text: str) -> str:
+    """A text for a message: quoted, on one line, not long."""
+    return repr(text if len(text) <= 40 else text[:39] + "…")
+
+
+def _speakers(record: Mapping[str, Any], text: str) -> tuple[LabelledSpan, ...]:
+    """From `speakers`: objects with `start`, `end` and `speaker`."""
+    stretches = []
+    for name, value in _items(record, "speakers"):
+        span = _span(_is(value, dict, name), text, name)
+        if _has(value, "speaker"):
+            stretches.append(LabelledSpan(*span, _take(value, "speaker", str, name)))
+    return tuple(sorted(stretches))
+
+
+def _pronoun(record: Mapping[str, Any], text: str) -> AmbiguousPronoun:
+    spans = {}
+    for key in ("pronoun", "a", "b"):
+        if key not in record:
+            raise CoreferenceRecordError("missing key", f"pronoun has no `{key}`")
+        spans[key] = _span(record[key], text, f"pronoun.{key}")
+    answers = [record.get("is_a"), record.get("is_b")]
+    if not all(isinstance(one, bool) for one in answers) and answers != [None, None]:
+        detail = "`pronoun.is_a` and `pronoun.is_b` must both be true or false, or be left out"
+        raise CoreferenceRecordError("wrong value", detail)
+    return AmbiguousPronoun(spans["pronoun"], spans["a"], spans["b"], *answers)
+
+
+def _spans(values: Any, text: str, name: str) -> list[Span]:
+    return [_span(value, text, f"{name}[{number}]") for number, value in enumerate(_is(values, list, name))]
+
+
+def _span(value: Any, text: str | None, name: str) -> Span:
+    """A half-open span of characters, from [start, end] or an object with these keys."""
+    span = _two_numbers(value, name)
+    if span.end <= span.start:
+        raise CoreferenceRecordError(
+            "end before start", f"{name}: {span.start}..{span.end} is empty; ends are exclusive"
+        )
+    if span.start < 0 or (text is not None and span.end > len(text)):
+        end = "" if text is None else f": the text has {len(text)} characters"
+        raise CoreferenceRecordError("span outside text", f"{name}: {span.start}..{span.end}{end}")
+    return span
+
+
+def _word_spans(values: Any, num_words: int, name: str) -> list[Span]:
+    """Spans of words; ends are inclusive in files and exclusive from here on."""
+    spans = []
+    for number, value in enumerate(_is(values, list, name)):
+        first, last = _two_numbers(value, f"{name}[{number}]")
+        if last < first:
+            detail = f"{name}[{number}]: {first}..{last}; they count words, the last one included"
+            raise CoreferenceRecordError("end before start", detail)
+        if not 0 <= first <= last < num_words:
+            detail = f"{name}[{number}]: {first}..{last}, and the last of {num_words} words is {num_words - 1}"
+            raise CoreferenceRecordError("span outside text", detail)
+        spans.append(Span(first, last + 1))
+    return spans
+
+
+def _two_numbers(value: Any, name: str) -> Span:
+    if isinstance(value, dict):
+        return Span(_take(value, "start", int, name), _take(value, "end", int, name))
+    if not isinstance(value, list) or len(value) != 2:
+        raise CoreferenceRecordError("wrong value", f"{name} must be [start, end]")
+    return Span(_is(value[0], int, f"{name}[0]"), _is(value[1], int, f"{name}[1]"))
+
+
+def _id(record: Mapping[str, Any], default: str) -> str:
+    for key in ("id", "doc_key"):
+        value = record.get(key)
+        if value is not None:
+            if isinstance(value, bool) or not isinstance(value, str | int):
+                raise CoreferenceRecordError("wrong value", f"`{key}` must be text or a whole number")
+            return str(value)
+    return default
+
+
+def _has(record: Mapping[str, Any], key: str) -> bool:
+    return record.get(key) is not None
+
+
+def _items(record: Mapping[str, Any], key: str) -> list[tuple[str, Any]]:
+    """(name for messages, value) of each item of a list; none where the key is not there."""
+    values = _take(record, key, list) if _has(record, key) else []
+    return [(f"{key}[{number}]", value) for number, value in enumerate(values)]
+
+
+def _text_or_none(record: Mapping[str, Any], key: str) -> str | None:
+    return _take(record, key, str) if _has(record, key) else None
+
+
+def _whole(text: str, name: str) -> str:
+    if match := _HALF_CHARACTER.search(text):
+        detail = f"character {match.start()} of {name} is a lone surrogate: replace it, as with U+FFFD"
+        raise CoreferenceRecordError("half a character", detail)
+    return text
+
+
+def _take(record: Mapping[str, Any], key: str, kind: type[Value], name: str = "") -> Value:
+    if key not in record:
+        raise CoreferenceRecordError("missing key", f"{name or 'the record'} has no `{key}`")
+    return _is(record[key], kind, f"{name}.{key}".lstrip("."))
+
+
+def _is(value: Any, kind: type[Value], name: str) -> Value:
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise CoreferenceRecordError("wrong value", f"`{name}` must be {_KINDS[kind]}, not {type(value).__name__}")
+    return value

@@ -1,0 +1,155 @@
+"""Files of predictions: our JSON lines, CoNLL columns, GAP's id, TRUE or FALSE for A, TRUE or FALSE for B."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from spanbert.errors import InputError
+from spanbert.example_files import is_json, parse_json_lines, peek, read_lines, source_name
+from spanbert.task import Problem
+from spanbert.tasks.coreference.columns import DocumentName, read_documents
+from spanbert.tasks.coreference.config import CoreferenceDataOptions
+from spanbert.tasks.coreference.conll_writer import document_name, words_of, written_word
+from spanbert.tasks.coreference.examples import Cluster, CoreferenceExample, CoreferencePrediction, PredictedMention
+from spanbert.tasks.coreference.gap import answer_clusters, parse_answer
+from spanbert.tasks.coreference.json_records import CoreferenceRecordError, parse_prediction
+from spanbert.tasks.coreference.layout import clusters_of_text
+
+Gold = Mapping[str, CoreferenceExample]
+Lines = Iterable[tuple[int, str]]
+Found = Iterator[tuple[int, CoreferencePrediction] | Problem]
+
+
+def read_predicted_clusters(
+    path: str | Path, gold: Sequence[CoreferenceExample], options: CoreferenceDataOptions
+) -> tuple[list[CoreferencePrediction | None], list[Problem]]:
+    """Predictions for `gold`; the first line of the file tells its format.
+
+    Documents of columns belong to the gold document of their name, and so do words, in order.
+
+    Returns:
+        For each gold example its prediction, None where there is none; and what is wrong with the file.
+
+    Raises:
+        InputError: the file cannot be read, or is in none of the formats.
+    """
+    by_id = {example.id: example for example in reversed(gold)}
+    first, lines = peek(read_lines(path, encoding="utf-8" if is_json(path) else options.encoding))
+    if first.startswith("{"):
+        found = _from_json(lines, by_id)
+    elif first.startswith("#"):
+        found = _from_columns(lines, gold, source_name(path))
+    elif first.count("\t") == 2 or not first:
+        found = _from_gap(lines, by_id)
+    else:
+        raise InputError(
+            f"begins with {first[:40]!r}: predictions are JSON lines, CoNLL columns (the first line is '#begin "
+            "document ...'), or GAP's lines of id, TRUE or FALSE, TRUE or FALSE with tabs between",
+            source=source_name(path),
+        )
+    predictions: dict[str, CoreferencePrediction] = {}
+    problems: list[Problem] = []
+    for item in found:
+        if isinstance(item, Problem):
+            problems.append(item)
+        elif item[1].id in predictions:
+            detail = f"a second prediction for {item[1].id!r}; the first one counts"
+            problems.append(Problem(item[0], "prediction twice", detail))
+        else:
+            predictions[item[1].id] = item[1]
+    return [predictions.get(example.id) for example in gold], problems
+
+
+def _from_json(lines: Lines, gold: Gold) -> Found:
+    for record in parse_json_lines(lines):
+        if isinstance(record, Problem):
+            yield record
+            continue
+        line, value = record.line, record.value
+        id = value.get("id", value.get("doc_key"))
+        example = gold.get(str(id))
+        if id is None:
+            yield Problem(line, "missing key", "the record has no `id`")
+        elif "error" in value and "clusters" not in value:
+            yield Problem(line, "error record", f"{id}: {value['error']}")
+        elif example is None:
+            yield _unknown(line, str(id))
+        else:
+            try:
+                prediction, notes = parse_prediction(value, example.text)
+            except CoreferenceRecordError as error:
+                yield Problem(line, error.kind, f"{error.detail} (id {id!r:.80})")
+                continue
+            yield line, prediction
+            for note in notes:
+                yield Problem(line, note.kind, f"{note.detail} (id {id!r:.80})", skipped=False)
+
+
+def _unknown(line: int, id: str) -> Problem:
+    return Problem(line, "unknown id", f"no gold example has the id {id!r:.80}")
+
+
+def _from_columns(lines: Lines, gold: Sequence[CoreferenceExample], source: str) -> Found:
+    by_name = {document_name(example).whole: example for example in reversed(gold)}
+    for item in read_documents(lines, source):
+        if isinstance(item, Problem):
+            yield item
+            continue
+        example = _named(item.name, by_name)
+        if example is None:
+            yield _unknown(item.line, item.name.whole)
+            continue
+        words = words_of(example)
+        gold_words = [written_word(example.text[start:end]) for start, end in words]
+        found_words = [word for sentence in item.sentences for word in sentence]
+        if len(found_words) != len(gold_words):
+            detail = f"{example.id!r} has {len(gold_words):,} words, and here are {len(found_words):,}"
+            yield Problem(item.line, "other words than gold", f"{detail}; it counts as not predicted")
+            continue
+        yield item.line, _prediction(example, clusters_of_text(item.clusters, words))
+        different = [pair for pair in zip(gold_words, found_words, strict=True) if pair[0] != pair[1]]
+        if different:
+            wanted, got = different[0]
+            detail = f"{len(different):,} words of {example.id!r} are others here, the first {got!r:.40} for"
+            detail += f" {wanted!r:.40}; the n-th word is taken for the n-th all the same"
+            yield Problem(item.line, "other words than gold", detail, skipped=False)
+
+
+def _named(name: DocumentName, by_name: Gold) -> CoreferenceExample | None:
+    """The gold document of a name. A document without parts is its own part 0."""
+    without_part = name.of if name.of is not None and name.whole == f"{name.of}_0" else None
+    names = (name.whole, without_part, f"{name.whole}_0")
+    return next((by_name[one] for one in names if one is not None and one in by_name), None)
+
+
+def _from_gap(lines: Lines, gold: Gold) -> Found:
+    for line, content in lines:
+        if not content or content.isspace():
+            continue
+        cells = [cell.strip() for cell in content.split("\t")]
+        if len(cells) != 3:
+            yield Problem(line, "unknown line", f"{content[:60]!r} is not id, tab, TRUE or FALSE, tab, TRUE or FALSE")
+            continue
+        example = gold.get(cells[0])
+        if example is None:
+            yield _unknown(line, cells[0])
+        elif example.pronoun is None:
+            yield Problem(line, "no question", f"the gold example {cells[0]!r:.80} asks about no pronoun")
+        else:
+            try:
+                is_a, is_b = (parse_answer(cell, name) for cell, name in zip(cells[1:], "AB", strict=True))
+            except CoreferenceRecordError as error:
+                yield Problem(line, error.kind, f"{error.detail} (id {cells[0]!r:.80})")
+                continue
+            if is_a is None or is_b is None:
+                yield Problem(line, "half an answer", f"{cells[0]!r:.80} needs TRUE or FALSE for both A and B")
+            else:
+                yield line, _prediction(example, answer_clusters(example.pronoun, is_a=is_a, is_b=is_b))
+
+
+def _prediction(example: CoreferenceExample, clusters: Iterable[Cluster]) -> CoreferencePrediction:
+    return CoreferencePrediction(
+        example.id,
+        tuple(tuple(PredictedMention(*span, example.text[slice(*span)]) for span in cluster) for cluster in clusters),
+    )
