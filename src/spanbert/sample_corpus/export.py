@@ -27,9 +27,10 @@ class SampleConfig:
     sample.jsonl with a document a line: id, text, spans (the entities, as [start, end, kind] in code points of the
     text), title, topic, language."""
 
-    task: Literal["question-answering", "ner", "relations", "classification"] | None = None
+    task: Literal["question-answering", "ner", "relations", "classification", "coreference"] | None = None
     """Write train.jsonl and dev.jsonl for `spanbert finetune TASK` instead: questions with answers; paragraphs with
-    entities, with relations, or with the topic of their document as label. Every fifth document is in dev.jsonl."""
+    entities, with relations, or with the topic of their document as label; documents with clusters of mentions, those
+    of one mention too, and with speakers. Every fifth document is in dev.jsonl."""
 
     language: Literal["en", "zh", "all"] = "en"
     """Which documents: English (en), Chinese (zh) or both (all)."""

@@ -92,6 +92,22 @@ def _relations(document: SampleDocument) -> Iterator[Record]:
         }
 
 
+def _coreference(document: SampleDocument) -> Iterator[Record]:
+    """A record for the document: its clusters, those of one mention too; who says each line; its kind as genre."""
+    record: Record = {
+        "id": document.name,
+        "text": document.text,
+        "clusters": [[list(mention) for mention in cluster] for cluster in document.clusters.values()],
+        "genre": document.kind,
+    }
+    speakers = [
+        {"start": line.start, "end": line.end, "speaker": speaker}
+        for line, speaker in zip(_paragraphs(document.text), document.speakers, strict=True)
+        if speaker is not None
+    ]
+    yield record | ({"speakers": speakers} if speakers else {})
+
+
 def _topics(document: SampleDocument) -> Iterator[Record]:
     """A record for each paragraph, labelled with the topic of its document."""
     for number, paragraph in enumerate(_paragraphs(document.text), 1):
@@ -115,5 +131,6 @@ TASK_RECORDS: Mapping[str, Callable[[SampleDocument], Iterator[Record]]] = {
     "ner": _entities,
     "relations": _relations,
     "classification": _topics,
+    "coreference": _coreference,
 }
 """What a document gives for each task that the corpus is annotated for."""
