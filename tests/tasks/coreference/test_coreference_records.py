@@ -1,0 +1,360 @@
+"""JSON lines and GAP's tables of coreference; predictions for them; the sample corpus as such a file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from spanbert.errors import InputError
+from spanbert.sample_corpus import sample_documents
+from spanbert.spans import LabelledSpan, Span
+from spanbert.task import Problem, examples_of
+from spanbert.tasks.coreference.checks import check_coreference
+from spanbert.tasks.coreference.config import CoreferenceDataOptions
+from spanbert.tasks.coreference.conll_writer import conll_lines
+from spanbert.tasks.coreference.data import describe_coreference, read_coreference
+from spanbert.tasks.coreference.examples import (
+    AmbiguousPronoun,
+    CoreferenceExample,
+    CoreferencePrediction,
+    PredictedMention,
+    sorted_clusters,
+)
+from spanbert.tasks.coreference.json_records import CoreferenceRecordError, example_from_json, prediction_from_json
+from spanbert.tasks.coreference.layout import in_order
+from spanbert.tasks.coreference.prediction_files import read_predicted_clusters
+
+OPTIONS = CoreferenceDataOptions()
+TEXT = "Ada met Eve when she slept."
+RECORD = {"id": "x", "text": TEXT, "clusters": [[[17, 20], [0, 3]], [[8, 11]]]}
+HEADER = "ID\tText\tPronoun\tPronoun-offset\tA\tA-offset\tA-coref\tB\tB-offset\tB-coref\tURL\n"
+ROW = f"dev-1\t{TEXT}\tshe\t17\tAda\t0\tTRUE\tEve\t8\tFALSE\thttp://example.org/wiki/Ada\n"
+
+
+def read(path: Path, content: str, **options: Any) -> tuple[list[CoreferenceExample], list[Problem]]:
+    path.write_text(content, encoding="utf-8", newline="")
+    located, problems = examples_of(read_coreference(path, CoreferenceDataOptions(**options)))
+    return [one.example for one in located], problems
+
+
+def found(example: CoreferenceExample | CoreferencePrediction, text: str = TEXT) -> list[list[str]]:
+    clusters = example.spans if isinstance(example, CoreferencePrediction) else example.clusters
+    return [[text[start:end] for start, end in cluster] for cluster in clusters or ()]
+
+
+def test_spans_of_characters(tmp_path: Path) -> None:
+    [example, unanswered], problems = read(
+        tmp_path / "x.jsonl", json.dumps(RECORD) + "\n\n" + json.dumps({"text": TEXT, "clusters": None}) + "\n"
+    )
+    assert problems == []
+    assert example == CoreferenceExample("x", TEXT, ((Span(0, 3), Span(17, 20)), (Span(8, 11),)))
+    assert unanswered == CoreferenceExample("3", TEXT)
+
+
+@pytest.mark.parametrize("form", ["tokens", "sentences"])
+def test_spans_of_words_include_their_last(tmp_path: Path, form: str) -> None:
+    words: Any = [["Ada", "Byron", "slept"], ["She", "woke"]]
+    speakers: Any = [["A", "A", "-"], ["", "B"]]
+    if form == "tokens":
+        words, speakers = [*words[0], *words[1]], [*speakers[0], *speakers[1]]
+    record = {"doc_key": "nw/x/00/x_0001_2", form: words, "speakers": speakers, "clusters": [[[3, 3], [0, 1]]]}
+    [example], problems = read(tmp_path / "x.jsonl", json.dumps(record))
+    assert problems == []
+    assert example.text == ("Ada Byron slept She woke" if form == "tokens" else "Ada Byron slept\nShe woke")
+    assert found(example, example.text) == [["Ada Byron", "She"]]
+    assert example.speakers == (LabelledSpan(0, 9, "A"), LabelledSpan(20, 24, "B"))
+    assert (example.id, example.document, example.genre) == ("nw/x/00/x_0001_2", "nw/x/00/x_0001", "nw")
+    [example], _ = read(tmp_path / "x.jsonl", json.dumps(record | {"genre": "own", "mentions": [[3, 3]]}))
+    assert (example.genre, example.mentions) == ("own", (Span(16, 19),))
+    [example], _ = read(tmp_path / "x.jsonl", json.dumps(record | {"genre": "own"}), genre="/(.)/")
+    assert example.genre == "x"
+
+
+def test_given_mentions_can_be_passed_over(tmp_path: Path) -> None:
+    line = json.dumps(RECORD | {"mentions": [[17, 20], [0, 3]]})
+    assert [one.mentions for one in read(tmp_path / "x.jsonl", line)[0]] == [(Span(0, 3), Span(17, 20))]
+    assert [one.mentions for one in read(tmp_path / "x.jsonl", line, mentions="found")[0]] == [None]
+
+
+@pytest.mark.parametrize(
+    ("change", "kind"),
+    [
+        ({"text": None}, "missing key"),
+        ({"text": 3}, "wrong value"),
+        ({"text": "a\ud800"}, "half a character"),
+        ({"tokens": ["a"]}, "two texts"),
+        ({"clusters": {}}, "wrong value"),
+        ({"clusters": [3]}, "wrong value"),
+        ({"clusters": [[[0]]]}, "wrong value"),
+        ({"clusters": [[[0, True]]]}, "wrong value"),
+        ({"clusters": [[[3, 3]]]}, "end before start"),
+        ({"clusters": [[[0, 28]]]}, "span outside text"),
+        ({"clusters": [[[-1, 3]]]}, "span outside text"),
+        ({"mentions": [[0, 99]]}, "span outside text"),
+        ({"words": [[0, 3], [2, 4]]}, "words out of order"),
+        ({"speakers": [{"start": 0, "end": 3, "speaker": 7}]}, "wrong value"),
+        ({"speakers": ["Ada"]}, "wrong value"),
+        ({"pronoun": {"pronoun": [17, 20], "a": [0, 3]}}, "missing key"),
+        ({"pronoun": {"pronoun": [17, 20], "a": [0, 3], "b": [8, 11], "is_a": True}}, "wrong value"),
+        ({"id": [1]}, "wrong value"),
+        ({"text": None, "tokens": ["a", ""]}, "empty word"),
+        ({"text": None, "tokens": ["a", "b"], "clusters": [[[0, 2]]]}, "span outside text"),
+        ({"text": None, "tokens": ["a", "b"], "clusters": [[[1, 0]]]}, "end before start"),
+        ({"text": None, "tokens": ["a", "b"], "clusters": [], "speakers": ["A"]}, "speakers do not fit"),
+        (
+            {"text": None, "sentences": [["a"], ["b"]], "clusters": [], "speakers": [["A", "B"], []]},
+            "speakers do not fit",
+        ),
+        ({"text": None, "tokens": ["a"], "clusters": [], "pronoun": {}}, "pronoun without text"),
+    ],
+)
+def test_records_that_are_no_example(tmp_path: Path, change: dict[str, Any], kind: str) -> None:
+    record = {key: value for key, value in (RECORD | change).items() if value is not None}
+    examples, problems = read(tmp_path / "x.jsonl", json.dumps(record) + "\n" + json.dumps(RECORD | {"id": "y"}))
+    assert [(problem.line, problem.kind, problem.skipped) for problem in problems] == [(1, kind, True)]
+    assert "(id " in problems[0].detail
+    assert [example.id for example in examples] == ["y"]
+    with pytest.raises(CoreferenceRecordError, match=kind):
+        example_from_json(record)
+
+
+def test_what_is_put_right_in_a_record(tmp_path: Path) -> None:
+    record = RECORD | {"clusters": [[[0, 3], [17, 20], [0, 3]], []]}
+    [example], problems = read(tmp_path / "x.jsonl", "{\n" + json.dumps(record))
+    assert found(example) == [["Ada", "she"]]
+    assert [(problem.line, problem.kind, problem.skipped) for problem in problems] == [
+        (1, "not JSON", True),
+        (2, "duplicate mention", False),
+        (2, "empty cluster", False),
+    ]
+    assert "'Ada'" in problems[1].detail
+
+
+def spans(length: int) -> st.SearchStrategy[Span]:
+    border = st.integers(0, length)
+    return st.tuples(border, border).filter(lambda pair: pair[0] != pair[1]).map(lambda pair: Span(*sorted(pair)))
+
+
+@st.composite
+def examples(draw: st.DrawFn) -> CoreferenceExample:
+    """Examples with everything that one can have."""
+    text = draw(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=30))
+    span = spans(len(text))
+    clusters = draw(st.none() | st.lists(st.lists(span, min_size=1, max_size=4), max_size=4).map(sorted_clusters))
+    borders = draw(st.lists(st.integers(0, len(text)), unique=True).map(sorted))
+    question = draw(st.none() | st.tuples(span, span, span))
+    answer = draw(st.sampled_from([(None, None), (True, False), (False, False)]))
+    return CoreferenceExample(
+        id=draw(st.text(st.characters(exclude_categories=["Cs"]), max_size=5)),
+        text=text,
+        clusters=clusters,
+        words=draw(st.none() | st.just(tuple(Span(*pair) for pair in zip(borders[::2], borders[1::2], strict=False)))),
+        speakers=tuple(sorted(draw(st.lists(span.map(lambda place: LabelledSpan(*place, "Ada")), max_size=3)))),
+        genre=draw(st.none() | st.just("news")),
+        mentions=draw(st.none() | st.lists(span, max_size=4).map(in_order)),
+        document=draw(st.none() | st.just("a/b")),
+        pronoun=None if question is None else AmbiguousPronoun(*question, *answer),
+    )
+
+
+@settings(max_examples=60, deadline=None)
+@given(example=examples())
+def test_examples_come_back_from_their_json(example: CoreferenceExample) -> None:
+    assert example_from_json(json.loads(json.dumps(example.to_json()))) == example
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    clusters=st.lists(st.lists(spans(20), min_size=1, max_size=5), max_size=4).map(sorted_clusters),
+    probability=st.none() | st.floats(0, 1),
+)
+def test_predictions_come_back_from_their_json(
+    clusters: tuple[tuple[Span, ...], ...], probability: float | None
+) -> None:
+    text = "twenty characters !!"
+    prediction = CoreferencePrediction(
+        "x",
+        tuple(
+            tuple(
+                PredictedMention(*mention, text[slice(*mention)], cluster[0] if number else None, probability)
+                for number, mention in enumerate(cluster)
+            )
+            for cluster in clusters
+        ),
+    )
+    assert prediction_from_json(json.loads(json.dumps(prediction.to_json()))) == prediction
+
+
+# GAP
+
+
+def test_gap(tmp_path: Path) -> None:
+    [example], problems = read(tmp_path / "gap.tsv", HEADER + ROW)
+    assert problems == []
+    assert example == CoreferenceExample(
+        "dev-1",
+        TEXT,
+        ((Span(0, 3), Span(17, 20)), (Span(8, 11),)),
+        mentions=(Span(0, 3), Span(8, 11), Span(17, 20)),
+        document="http://example.org/wiki/Ada",
+        pronoun=AmbiguousPronoun(Span(17, 20), Span(0, 3), Span(8, 11), True, False),
+    )
+    assert example_from_json(example.to_json()) == example
+    [neither], _ = read(tmp_path / "gap.tsv", "\ufeff" + HEADER + ROW.replace("TRUE", "false"), mentions="found")
+    assert (found(neither), neither.mentions) == ([["Ada"], ["Eve"], ["she"]], None)
+    [asked], _ = read(tmp_path / "gap.tsv", HEADER + ROW.replace("TRUE", "").replace("FALSE", ""))
+    assert asked.clusters is None
+    assert asked.pronoun == AmbiguousPronoun(Span(17, 20), Span(0, 3), Span(8, 11))
+
+
+@pytest.mark.parametrize(
+    ("change", "kind", "told"),
+    [
+        (("\t17\t", "\t16\t"), "offset does not match", "it stands at 17"),
+        (("\tEve\t", "\tEva\t"), "offset does not match", "nowhere"),
+        (("\t17\t", "\tx\t"), "offset is no number", "'x'"),
+        (("TRUE", "maybe"), "unknown answer", "neither TRUE nor FALSE"),
+        (("TRUE", ""), "half an answer", "both"),
+        (("\tTRUE", ""), "wrong number of columns", "10 columns"),
+    ],
+)
+def test_rows_of_gap_that_are_wrong(tmp_path: Path, change: tuple[str, str], kind: str, told: str) -> None:
+    examples, problems = read(tmp_path / "gap.tsv", HEADER + ROW.replace(*change, 1) + "\n" + ROW)
+    assert [(problem.line, problem.kind, problem.skipped) for problem in problems] == [(2, kind, True)]
+    assert told in problems[0].detail
+    assert len(examples) == 1
+
+
+def test_a_table_that_is_not_gap(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no column Pronoun-offset, A, A-offset"):
+        read(tmp_path / "gap.tsv", "ID\tText\tPronoun\tB\tB-offset\n" + ROW)
+    assert read(tmp_path / "gap.tsv", "") == ([], [])
+
+
+# Predictions
+
+
+def predictions(
+    tmp_path: Path, content: str, gold: list[CoreferenceExample]
+) -> tuple[list[CoreferencePrediction | None], list[Problem]]:
+    (tmp_path / "predicted").write_text(content, encoding="utf-8")
+    return read_predicted_clusters(tmp_path / "predicted", gold, OPTIONS)
+
+
+def test_predictions_as_json(tmp_path: Path) -> None:
+    gold = [CoreferenceExample("x", TEXT), CoreferenceExample("y", TEXT), CoreferenceExample("z", TEXT)]
+    records = [
+        {"id": "y", "clusters": [[{"start": 17, "end": 20, "antecedent": [0, 3], "probability": 0.5}, [0, 3]]]},
+        {"id": "y", "clusters": []},
+        {"id": "q", "clusters": []},
+        {"clusters": []},
+        {"id": "z", "error": "too long"},
+        {"id": "x", "clusters": [[[0, 30]]]},
+        {"id": "x", "clusters": [[[0, 3], [0, 3]]]},
+    ]
+    found_, problems = predictions(tmp_path, "".join(json.dumps(record) + "\n" for record in records), gold)
+    assert [(problem.line, problem.kind) for problem in problems] == [
+        (2, "prediction twice"),
+        (3, "unknown id"),
+        (4, "missing key"),
+        (5, "error record"),
+        (6, "span outside text"),
+        (7, "duplicate mention"),
+    ]
+    mention = PredictedMention(17, 20, "she", Span(0, 3), 0.5)
+    assert found_ == [
+        CoreferencePrediction("x", ((PredictedMention(0, 3, "Ada"),),)),
+        CoreferencePrediction("y", ((PredictedMention(0, 3, "Ada"), mention),)),
+        None,
+    ]
+    with pytest.raises(CoreferenceRecordError, match="from 0 to 1"):
+        prediction_from_json({"id": "x", "clusters": [[{"start": 0, "end": 3, "probability": 2}]]})
+
+
+def test_predictions_as_columns(tmp_path: Path) -> None:
+    gold = [
+        CoreferenceExample("raw", "Ada's dog"),
+        CoreferenceExample("a/b_0", "x y", (), (Span(0, 1), Span(2, 3)), document="a/b"),
+    ]
+    lines = [*conll_lines(gold[0], [[Span(0, 3), Span(0, 9)]]), *conll_lines(gold[1], [[Span(2, 3)]])]
+    for content in (
+        "\n".join(lines),
+        "\n".join(lines).replace("(a/b); part 000", "a/b").replace(" raw", " (raw); part 0"),
+    ):
+        [raw, words], problems = predictions(tmp_path, content, gold)
+        assert problems == []
+        assert raw is not None
+        assert found(raw, gold[0].text) == [["Ada's dog", "Ada"]]
+        assert words == CoreferencePrediction("a/b_0", ((PredictedMention(2, 3, "y"),),))
+    content = "#begin document raw\nAda -\n#end document\n#begin document (a/b); part 000\nx -\nz (1)\n#end document\n"
+    [raw, words], problems = predictions(tmp_path, content + "#begin document q\nx -\n#end document", gold)
+    assert raw is None
+    assert words == CoreferencePrediction("a/b_0", ((PredictedMention(2, 3, "y"),),))
+    assert [(problem.line, problem.kind, problem.skipped) for problem in problems] == [
+        (1, "other words than gold", True),
+        (4, "other words than gold", False),
+        (8, "unknown id", True),
+    ]
+
+
+def test_predictions_for_gap(tmp_path: Path) -> None:
+    gold = [*read(tmp_path / "gap.tsv", HEADER + ROW)[0], CoreferenceExample("raw", TEXT)]
+    [answer, none], problems = predictions(tmp_path, "dev-1\tFalse\tTrue\ndev-2\tTrue\tTrue\nraw\tTrue\tTrue\n", gold)
+    assert answer is not None
+    assert found(answer) == [["Ada"], ["Eve", "she"]]
+    assert none is None
+    assert [(problem.line, problem.kind) for problem in problems] == [(2, "unknown id"), (3, "no question")]
+    _, problems = predictions(tmp_path, "dev-1\tFalse\t\ndev-1\tFalse\tyes\ndev-1\tFalse\n", gold)
+    kinds = ["half an answer", "unknown answer", "unknown line"]
+    assert [(problem.line, problem.kind) for problem in problems] == list(enumerate(kinds, 1))
+
+
+def test_predictions_in_no_known_form(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="predictions are JSON lines"):
+        predictions(tmp_path, "Ada met Eve\n", [])
+    assert predictions(tmp_path, "", [CoreferenceExample("x", TEXT)]) == ([None], [])
+
+
+# The sample corpus, and counts
+
+
+def test_the_sample_corpus_is_data(task_files: Callable[[str], Path]) -> None:
+    located = []
+    for name in ("train.jsonl", "dev.jsonl"):
+        found_, problems = examples_of(read_coreference(task_files("coreference") / name, OPTIONS))
+        assert problems == []
+        assert list(check_coreference(found_, OPTIONS)) == []
+        located += found_
+    by_id = {item.example.id: item.example for item in located}
+    for document in sample_documents():
+        example = by_id.pop(document.name)
+        assert example.clusters == sorted_clusters(list(document.clusters.values()))
+        assert (example.text, example.genre) == (document.text, document.kind)
+        lines = {example.text[start:end]: speaker for start, end, speaker in example.speakers}
+        said = zip(document.text.split("\n"), document.speakers, strict=True)
+        assert lines == {line: speaker for line, speaker in said if speaker is not None}
+    assert not by_id
+
+
+def test_counts() -> None:
+    clusters = (tuple(Span(number, number + 1) for number in range(6)), (Span(0, 3),))
+    examples = [CoreferenceExample("a", "a b c d", clusters, genre="news"), CoreferenceExample("b", "她说")]
+    assert describe_coreference(examples) == {
+        "coreference": {
+            "documents": 2,
+            "words": 6,
+            "clusters": 2,
+            "clusters of one mention": 1,
+            "mentions": 7,
+            "documents whose clusters are not known": 1,
+        },
+        "clusters by number of mentions": {"1": 1, "5 to 9": 1},
+        "mentions by width in words": {"0": 3, "1": 3, "2": 1},
+        "documents by genre": {"news": 1, "(none)": 1},
+    }
