@@ -346,15 +346,10 @@ def test_counts() -> None:
     clusters = (tuple(Span(number, number + 1) for number in range(6)), (Span(0, 3),))
     examples = [CoreferenceExample("a", "a b c d", clusters, genre="news"), CoreferenceExample("b", "她说")]
     assert describe_coreference(examples) == {
-        "coreference": {
-            "documents": 2,
-            "words": 6,
-            "clusters": 2,
-            "clusters of one mention": 1,
-            "mentions": 7,
-            "documents whose clusters are not known": 1,
-        },
+        "mentions": {"with others in a cluster": 6, "alone in a cluster": 1},
         "clusters by number of mentions": {"1": 1, "5 to 9": 1},
         "mentions by width in words": {"0": 3, "1": 3, "2": 1},
         "documents by genre": {"news": 1, "(none)": 1},
+        "documents": {"with speakers": 0, "without speakers": 2},
+        "documents by their answer": {"clusters": 1, "what a pronoun means": 0, "not known": 1},
     }

@@ -74,39 +74,32 @@ def _genre(example: CoreferenceExample, record: Mapping[str, Any], rule: str) ->
 
 
 def describe_coreference(examples: Sequence[CoreferenceExample]) -> dict[str, Mapping[str, int]]:
-    """How much there is; clusters by size; mentions by width in words; documents by genre."""
-    totals: Counter[str] = Counter()
+    """Clusters by size, mentions by width in words, documents by genre, by what they say of speakers, and by answer."""
     sizes: Counter[int] = Counter()
     widths: Counter[int] = Counter()
+    alone = {"with others in a cluster": 0, "alone in a cluster": 0}
     genres: Counter[str] = Counter()
+    speakers = {"with speakers": 0, "without speakers": 0}
+    answers = {"clusters": 0, "what a pronoun means": 0, "not known": 0}
     for example in examples:
-        words = words_of(example)
-        finder = WordFinder(words)
-        clusters = example.clusters or ()
-        genres[example.genre or "(none)"] += 1
-        for cluster in clusters:
+        finder = WordFinder(words_of(example))
+        for cluster in example.clusters or ():
             sizes[_range(len(cluster))] += 1
+            alone["alone in a cluster" if len(cluster) == 1 else "with others in a cluster"] += len(cluster)
             for mention in cluster:
                 first, end = finder.widen(mention)
                 widths[_range(end - first)] += 1
-        totals += Counter(
-            {
-                "documents": 1,
-                "words": len(words),
-                "clusters": len(clusters),
-                "clusters of one mention": sum(len(cluster) == 1 for cluster in clusters),
-                "mentions": sum(map(len, clusters)),
-                "documents whose clusters are not known": int(example.clusters is None),
-                "documents with speakers": int(bool(example.speakers)),
-                "documents with given mentions": int(example.mentions is not None),
-                "documents with a pronoun in question": int(example.pronoun is not None),
-            }
-        )
+        genres[example.genre or "(none)"] += 1
+        speakers["with speakers" if example.speakers else "without speakers"] += 1
+        kind = "clusters" if example.pronoun is None else "what a pronoun means"
+        answers["not known" if example.clusters is None else kind] += 1
     return {
-        "coreference": dict(totals),
+        "mentions": alone,
         "clusters by number of mentions": _by_range(sizes),
         "mentions by width in words": _by_range(widths),
         "documents by genre": dict(genres.most_common()),
+        "documents": speakers,
+        "documents by their answer": answers,
     }
 
 
