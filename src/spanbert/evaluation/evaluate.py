@@ -20,6 +20,7 @@ from spanbert.evaluation.tables import print_figures
 from spanbert.example_sets import load_examples
 from spanbert.golden import Golden
 from spanbert.loading import load
+from spanbert.prediction_stream import rounded
 from spanbert.task import UNKNOWN_LABEL, Comparison, Located, Task
 from spanbert.training.config import Device, Precision
 from spanbert.training.record import read_history
@@ -148,7 +149,7 @@ def _write(
 ) -> Path:
     """Write the report, and the predictions where they were asked for; the report's path."""
     if config.predictions is not None:
-        lines = (json.dumps(prediction.to_json(), ensure_ascii=False) + "\n" for prediction in predictions)
+        lines = (json.dumps(rounded(prediction.to_json()), ensure_ascii=False) + "\n" for prediction in predictions)
         config.predictions.write_text("".join(lines), encoding="utf-8", newline="\n")
     history = Path(config.model) / "history.jsonl"
     return write_report(

@@ -50,12 +50,14 @@ class FinetunedModel:
     Attributes:
         output: the model folder; `spanbert.load` opens it.
         metrics: the task's figures on the dev set.
+        main_metric: the one of them that chose the weights.
         seeds: with several seeds, the figures of each, by seed.
         stopped_by: 0, or the number of the signal after which the run saved its state; no model is written then.
     """
 
     output: Path
     metrics: dict[str, float]
+    main_metric: str
     seeds: dict[int, dict[str, float]]
     stopped_by: int = 0
 
@@ -90,7 +92,7 @@ def run(config: FinetuneFilesConfig, task: type[AnyTask], settings: Any) -> int:
     if result.stopped_by:
         return 128 + result.stopped_by
     if PartialState().is_main_process:
-        print(f"{config.output}: {DEV}: {format_figures(result.metrics)}")
+        print(f"{config.output}: {DEV}: {format_figures(result.metrics, deciding=result.main_metric)}")
         if len(result.seeds) > 1:
             print(spread(result.seeds))
     return 0
@@ -181,7 +183,7 @@ def _finished(config: FinetuneFilesConfig, data: Mapping[str, Any]) -> Finetuned
             "another --output, or replace it with --overwrite"
         )
     seeds = {int(seed): values for seed, values in record.get("seeds", {}).items()}
-    return FinetunedModel(config.output, record["metrics"][DEV], seeds)
+    return FinetunedModel(config.output, record["metrics"][DEV], record["main_metric"], seeds)
 
 
 def _configs(config: FinetuneFilesConfig) -> list[FinetuneFilesConfig]:
@@ -220,11 +222,12 @@ def _several_seeds(
         if result.stopped_by:
             if is_main:
                 write_json(config.output / "run.json", record | {"status": "interrupted", "ended": now()})
-            return FinetunedModel(config.output, {}, {}, result.stopped_by)
+            return FinetunedModel(config.output, {}, task.main_metric, {}, result.stopped_by)
     best = max(done, key=lambda seed: done[seed].metrics[task.main_metric])
+    seeds = {seed: result.metrics for seed, result in done.items()}
     if is_main:
-        _keep_best(config, best, {seed: result.metrics for seed, result in done.items()})
-    return FinetunedModel(config.output, done[best].metrics, {seed: result.metrics for seed, result in done.items()})
+        _keep_best(config, best, seeds)
+    return FinetunedModel(config.output, done[best].metrics, task.main_metric, seeds)
 
 
 def _keep_best(config: FinetuneFilesConfig, best: int, seeds: Mapping[int, Mapping[str, float]]) -> None:
@@ -245,7 +248,7 @@ def _keep_best(config: FinetuneFilesConfig, best: int, seeds: Mapping[int, Mappi
 
 def _finish(config: FinetuneFilesConfig, result: FinetuneResult, golden: Sequence[Any]) -> FinetunedModel:
     """Write the model, its card, its curves and its record, all in the main process."""
-    given = FinetunedModel(config.output, result.metrics, {}, result.stopped_by)
+    given = FinetunedModel(config.output, result.metrics, result.task.main_metric, {}, result.stopped_by)
     if not PartialState().is_main_process:
         return given
     output = config.output
@@ -254,6 +257,7 @@ def _finish(config: FinetuneFilesConfig, result: FinetuneResult, golden: Sequenc
         "status": "interrupted" if result.stopped_by else "finished",
         "ended": now(),
         "metrics": {DEV: result.metrics},
+        "main_metric": result.task.main_metric,
     }
     if not result.stopped_by:
         card = model_card(output.resolve().name, result, record)

@@ -41,18 +41,22 @@ class TaskValidation(Generic[ExampleT, PredictionT]):
         self._task, self._tokenizer, self._batch_pieces = task, tokenizer, batch_pieces
 
     def __call__(self, model: nn.Module, accelerator: Accelerator) -> dict[str, float]:
-        """The task's figures, the same in every process; each process predicts its share."""
+        """The task's figures under thresholds that fit these examples, as those of the finished model will.
+
+        They are the same in every process; each process scores its share.
+        """
         predictor = predictor_in_training(
             model, self._task, self._tokenizer, accelerator, batch_pieces=self._batch_pieces
         )
         rank, ranks = accelerator.process_index, accelerator.num_processes
-        mine = [self._task.decode(scored) for scored in predictor.score_windows(self._items[rank::ranks])]
-        predicted: list[Any] = mine
+        mine = list(predictor.score_windows(self._items[rank::ranks]))
+        scored: list[Any] = mine
         if ranks > 1:
-            predicted = [None] * len(self.examples)
+            scored = [None] * len(self.examples)
             for number, part in gather_object([(rank, mine)]):
-                predicted[number::ranks] = part
-        return self._task.compare(self.examples, predicted, self._task.settings).figures()
+                scored[number::ranks] = part
+        task = self._task.calibrate(scored)
+        return task.compare(self.examples, [task.decode(one) for one in scored], task.settings).figures()
 
 
 def predictor_in_training(

@@ -106,7 +106,7 @@ def check_questions(examples: Sequence[Located[QuestionExample]]) -> Iterator[Pr
         for located in examples:
             if located.example.answers is None:
                 detail = f"{located.example.id!r} has no 'answers', unlike others; a question without answer has []"
-                yield Problem(located.line, "answers unknown", detail, skipped=False)
+                yield Problem(located.line, "answers unknown", detail)
 
 
 def describe_questions(examples: Sequence[QuestionExample]) -> dict[str, Mapping[str, int]]:

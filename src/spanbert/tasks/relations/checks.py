@@ -27,7 +27,7 @@ def check_relations(examples: Sequence[Located[RelationExample]], options: Relat
             yield Problem(line, "duplicate id", detail, skipped=False)
         if example.relations is None:
             detail = f"{example.id} has no relation: nothing is learned from it, and it is not scored"
-            yield Problem(line, "relation missing", detail, skipped=False)
+            yield Problem(line, "relation missing", detail)
             continue
         near = None if example.asked is not None else set(map(tuple, judged_pairs(example, options).pairs.tolist()))
         for relation in example.relations:
