@@ -257,6 +257,12 @@ class Task(ABC, Generic[ExampleT, PredictionT]):
         """The windows of an example, at least one. With `training` they also hold targets; without, nothing of the
         right answer is looked at."""
 
+    def training_units(self, example: ExampleT, tokenizer: PieceTokenizer) -> Sequence[Sequence[Window]]:
+        """The windows of an example with targets, in what the loss is about: each window, or all together. A task may
+        cut a long example into several units."""
+        windows = self.features(example, tokenizer, training=True)
+        return [windows] if self.unit == "example" else [[window] for window in windows]
+
     @abstractmethod
     def decode(self, scored: Scored[ExampleT]) -> PredictionT:
         """The prediction for one example. It does not depend on which windows were computed together."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -38,12 +39,13 @@ class TrainingWindows:
         Raises:
             InputError: an example cannot be shown to the encoder (its id is told), or there is none.
         """
-        units: list[list[Window]] = []
+        units: list[Sequence[Window]] = []
         num_long = 0
         for example in examples:
-            windows = _windows_of(task, example, tokenizer, training=True)
-            num_long += len(windows) > 1
-            units += [windows] if task.unit == "example" else [[window] for window in windows]
+            with _named(example):
+                mine = task.training_units(example, tokenizer)
+            num_long += sum(map(len, mine)) > 1
+            units += mine
         if not units:
             raise InputError("there is nothing to train on")
         return cls(units, len(examples), num_long)
@@ -83,12 +85,18 @@ class PreparedExamples:
         windows = TrainingWindows.of(task, train, tokenizer)
         if not dev:
             raise InputError("there is nothing to validate on")
-        return cls(windows, [(example, _windows_of(task, example, tokenizer, training=False)) for example in dev])
+        items = []
+        for example in dev:
+            with _named(example):
+                items.append((example, task.features(example, tokenizer, training=False)))
+        return cls(windows, items)
 
 
-def _windows_of(task: Task[Any, Any], example: Any, tokenizer: PieceTokenizer, *, training: bool) -> list[Window]:
+@contextmanager
+def _named(example: Any) -> Iterator[None]:
+    """Errors say which example they are about."""
     try:
-        return task.features(example, tokenizer, training=training)
+        yield
     except InputError as error:
         raise InputError(f"example {example.id!r}: {error}") from error
 

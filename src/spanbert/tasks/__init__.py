@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 TASKS = {
     "question-answering": "spanbert.tasks.question_answering.task:QuestionAnswering",
     "ner": "spanbert.tasks.ner.task:NamedEntityRecognition",
+    "coreference": "spanbert.tasks.coreference.task:CoreferenceResolution",
     "relations": "spanbert.tasks.relations.task:RelationExtraction",
     "classification": "spanbert.tasks.classification.task:Classification",
 }
@@ -35,6 +36,8 @@ _SYNONYMS = {
     "named-entity-recognition": "ner",
     "token-classification": "ner",
     "tagging": "ner",
+    "coref": "coreference",
+    "coreference-resolution": "coreference",
     "relation": "relations",
     "relation-extraction": "relations",
     "relation-classification": "relations",

@@ -96,6 +96,9 @@ class CoreferenceSettings(CoreferenceDataOptions, TaskSettings):
     by_character: Annotated[bool, tyro.conf.Suppress] = False
     """Whether the words of the training data are characters: raw text is then cut so too."""
 
+    only_pronouns: Annotated[bool, tyro.conf.Suppress] = False
+    """Whether the training data is GAP's alone: its question is then what counts."""
+
     temperature: Annotated[float, tyro.conf.Suppress] = 1.0
     """Scores are divided by it before they become probabilities of links; fitted on the development set."""
 
