@@ -26,6 +26,7 @@ AnyTask = Task[Any, Any]
 SETTINGS: Mapping[str, Sequence[Mapping[str, Any]]] = {
     "question-answering": [{}],
     "ner": [{"head": "linear"}, {"head": "crf"}, {"head": "bilstm-crf"}, {"head": "span"}],
+    "coreference": [{"hidden_size": 32}, {"hidden_size": 32, "singletons": False, "max_antecedent_distance": 40}],
     "relations": [
         {"entities": "type-tokens", "vector": "cls"},
         {"entities": "typed-markers", "vector": "spans"},
@@ -194,6 +195,8 @@ def largest_difference(some: Sequence[Scored[Any]], others: Sequence[Scored[Any]
     for one, other in zip(some, others, strict=True):
         for rows, other_rows in zip(one.scores, other.scores, strict=True):
             assert rows.keys() == other_rows.keys()
+            if "antecedents" in rows:
+                rows, other_rows = kept_by_both(rows, other_rows)
             for name, array in rows.items():
                 assert array.shape == other_rows[name].shape
                 if array.size:
@@ -201,6 +204,26 @@ def largest_difference(some: Sequence[Scored[Any]], others: Sequence[Scored[Any]
                     assert (finite == np.isfinite(other_rows[name])).all()
                     largest = max(largest, float(np.abs(array - other_rows[name])[finite].max(initial=0)))
     return largest
+
+
+def kept_by_both(
+    some: Mapping[str, np.ndarray[Any, Any]], others: Mapping[str, np.ndarray[Any, Any]]
+) -> tuple[dict[str, np.ndarray[Any, Any]], dict[str, np.ndarray[Any, Any]]]:
+    """The scores of mentions and links that both have: rounding may turn the choice of what is kept, but of little."""
+    tables = []
+    for rows in (some, others):
+        spans = list(map(tuple, rows["mentions"].astype(int).tolist()))
+        table: dict[Any, float] = dict(zip(spans, rows["mention_scores"].tolist(), strict=True))
+        for span, places, scores in zip(
+            spans, rows["antecedents"].astype(int).tolist(), rows["antecedent_scores"].tolist(), strict=True
+        ):
+            links = zip(places, scores[1:], strict=True)
+            table |= {(span, spans[place]): score for place, score in links if place >= 0}
+        tables.append(table)
+    common = tables[0].keys() & tables[1].keys()
+    assert len(common) >= 0.8 * max(map(len, tables))
+    first, second = ({"scores": np.array([table[key] for key in sorted(common, key=str)])} for table in tables)
+    return first, second
 
 
 def decoded(task: AnyTask, scored: Sequence[Scored[Any]]) -> list[Any]:

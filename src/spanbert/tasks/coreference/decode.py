@@ -66,7 +66,7 @@ def link_probabilities(scores: FloatArray, temperature: float) -> npt.NDArray[np
 
 
 def calibrated(scored: Sequence[Scored[CoreferenceExample]], settings: CoreferenceSettings) -> CoreferenceSettings:
-    """The settings with the temperature of links and the threshold of singletons that fit documents with known answers."""
+    """The settings with the temperature of links and the threshold of singletons that fit known answers."""
     scores, right, mention_scores, is_mention = [], [], [], []
     for one in scored:
         if one.example.clusters is None:

@@ -1,7 +1,7 @@
 """From documents to windows.
 
-The head sees a document as its words: of every word its first and its last piece, from the one window that decides about
-it. A mention is a span of words; one that cuts a word is widened to it. Windows end where sentences seem to end.
+The head sees a document as its words: of every word its first and its last piece, from the one window that decides
+about it. A mention is a span of words; one that cuts a word is widened to it. Windows end where sentences seem to end.
 """
 
 from __future__ import annotations
@@ -171,7 +171,7 @@ def _document_values(
 ) -> _DocumentValues:
     """What the head has to know of a document beside its words.
 
-    "given": [G, 2] the first and the last word of given mentions. "slots": [M] as many rows as mentions are kept.
+    "given": [G, 2] the first and the last word of given mentions, in order of the text and the wider first. "slots": [M] as many rows as mentions are kept.
     "genre": [1] the genre's number from 1, 0 where it is not known. "gold": [n, 3], only in training: first word, last
     word and cluster of each mention.
     """
@@ -182,6 +182,7 @@ def _document_values(
         num_slots = min(kept, num_candidates(num_words, settings.max_span_width))
     else:
         given = np.unique(_in_words(example.mentions, all_words, part)[0], axis=0)
+        given = given[np.lexsort((-given[:, 1], given[:, 0]))]
         num_slots = len(given)
     genre = settings.genres.index(example.genre) + 1 if example.genre in settings.genres else 0
     values: dict[str, Array] = {"given": given, "slots": np.zeros(num_slots, np.int64), "genre": np.array([genre])}

@@ -1,8 +1,8 @@
 """The coreference model: mentions scored from their spans, antecedents chosen coarsely, then compared in detail.
 
 End-to-end coreference (Lee et al. 2017), coarse-to-fine (Lee et al. 2018) on an encoder that reads a document in
-independent windows (Joshi et al. 2019), without higher-order inference, which was found to add nothing (Xu & Choi 2020).
-The spans are spans of words; a word is its first piece and, at a span's end, its last.
+independent windows (Joshi et al. 2019), without higher-order inference, which was found to add nothing (Xu & Choi
+2020). The spans are spans of words; a word is its first piece and, at a span's end, its last.
 """
 
 from __future__ import annotations
@@ -312,9 +312,13 @@ class PairScorer(nn.Module):
             antecedents.append(places.masked_fill(~is_there, -1))
             together = (coarse + fine).masked_fill(~is_there, float("-inf"))
             antecedent_scores.append(F.pad(together, (1, 0)))
+        missing = (0, self.max_antecedents - most)  # so that documents of any length can stand in one batch
         if not antecedents:
-            return spans.new_zeros(0, most), scores.new_zeros(0, most + 1)
-        return torch.cat(antecedents), torch.cat(antecedent_scores)
+            antecedents, antecedent_scores = [spans.new_zeros(0, most)], [scores.new_zeros(0, 1 + most)]
+        return (
+            F.pad(torch.cat(antecedents), missing, value=-1),
+            F.pad(torch.cat(antecedent_scores), missing, value=float("-inf")),
+        )
 
     def _choose(
         self, projected: Tensor, parts: _Parts, starts: Tensor, rows: Tensor, most: int
@@ -333,8 +337,8 @@ class PairScorer(nn.Module):
         coarse = coarse.masked_fill(~allowed, float("-inf"))
         if coarse.shape[1] < most:
             coarse = F.pad(coarse, (0, most - coarse.shape[1]), value=float("-inf"))
-        best, places = coarse.topk(most, 1)
-        return (places + lowest).clamp(max=end - 1), best
+        places = coarse.topk(most, 1).indices.sort(1).values
+        return (places + lowest).clamp(max=end - 1), coarse.gather(1, places)
 
     def _features(self, rows: Tensor, places: Tensor, speaker: Tensor, genre: Tensor) -> Tensor:
         """[m, K, features] what is known of pairs beside the mentions' representations."""
@@ -368,11 +372,14 @@ class _Parts(NamedTuple):
 
 
 def _best_spans(candidates: Tensor, number: int) -> Tensor:
-    """[T, W] scores by first word and width -> [number, 2] first and last words of the best, in order of the text."""
+    """[T, W] scores by first word and width -> [number, 2] first and last words of the best.
+
+    They are in order of the text; of those that begin together the widest comes first.
+    """
     width = candidates.shape[1]
-    best = candidates.flatten().topk(number).indices.sort().values
+    best = candidates.flip(1).flatten().topk(number).indices.sort().values
     start = best.div(width, rounding_mode="floor")
-    return torch.stack((start, start + best % width), 1)
+    return torch.stack((start, start + width - 1 - best % width), 1)
 
 
 def _documents(states: Tensor, batch: TaskBatch) -> Iterator[_Document]:
