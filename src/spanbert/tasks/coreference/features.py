@@ -171,9 +171,9 @@ def _document_values(
 ) -> _DocumentValues:
     """What the head has to know of a document beside its words.
 
-    "given": [G, 2] the first and the last word of given mentions, in order of the text and the wider first. "slots": [M] as many rows as mentions are kept.
-    "genre": [1] the genre's number from 1, 0 where it is not known. "gold": [n, 3], only in training: first word, last
-    word and cluster of each mention.
+    "given": [G, 2] the first and the last word of given mentions, in order of the text and the wider first. "slots":
+    [M] as many rows as mentions are kept. "genre": [1] the genre's number from 1, 0 where it is not known. "gold":
+    [n, 3], only in training: first word, last word and cluster of each mention.
     """
     num_words = len(words.firsts)
     given = np.zeros((0, 2), np.int64)
