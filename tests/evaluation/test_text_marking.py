@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spanbert.evaluation.text_marking import MOST_CHARACTERS, escaped, marked_html
+from spanbert.evaluation.text_marking import MOST_CHARACTERS, marked_html
 from spanbert.task import Mark
+from spanbert.visible_text import escaped
 
 
 class Reader(HTMLParser):

@@ -14,9 +14,10 @@ from spanbert.evaluation.calibration import calibration_of
 from spanbert.evaluation.page import page
 from spanbert.evaluation.plots import calibration_svg, curves_svg
 from spanbert.evaluation.tables import format_figure, format_interval, split_by_label
-from spanbert.evaluation.text_marking import escaped, marked_html
+from spanbert.evaluation.text_marking import marked_html
 from spanbert.read_summary import counted
 from spanbert.task import Comparison, ExampleT, Explanation, PredictionT, Task
+from spanbert.visible_text import escaped, escaped_attribute
 
 MOST_LABELS = 20
 """Labels that the confusion matrix shows; the rarer ones share a row and a column."""
@@ -160,7 +161,7 @@ def _confusions(confusions: Mapping[tuple[str, str], int] | None) -> str:
             _heat_cell(number, sum(of_row), right, found) for number, found in zip(of_row, columns, strict=True)
         )
         rows.append(f'<tr><th scope="row">{escaped(right)}</th>{tds}</tr>')
-    head = "".join(f'<th scope="col" title="{_escaped_attribute(name)}">{escaped(name)}</th>' for name in columns)
+    head = "".join(f'<th scope="col" title="{escaped_attribute(name)}">{escaped(name)}</th>' for name in columns)
     wrong = sorted(((n, pair) for pair, n in confusions.items() if pair[0] != pair[1] and n), key=lambda item: -item[0])
     listed = "".join(
         f"<li>{escaped(right)} taken for {escaped(found)}: {number:,}</li>"
@@ -180,11 +181,6 @@ def _heat_cell(number: int, total: int, right: str, found: str) -> str:
     return (
         f'<td{kind} style="background: rgba(var(--heat), {0.75 * share:.2f})">{f"{number:,}" if number else "·"}</td>'
     )
-
-
-def _escaped_attribute(text: str) -> str:
-    """Text for an attribute, where no element can stand."""
-    return escaped("".join(character if character.isprintable() else "\ufffd" for character in text))
 
 
 def _calibration(comparison: Comparison) -> str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import html
 import itertools
 import unicodedata
 from collections.abc import Iterator, Sequence
 
 from spanbert.spans import Span
 from spanbert.task import Mark
+from spanbert.visible_text import escaped
 
 CONTEXT = 160
 """Characters shown on either side of a mark."""
@@ -17,8 +17,6 @@ MOST_CHARACTERS = 3000
 
 _SIGNS = {"right": "✓", "wrong": "✗", "missed": "missed", "shown": ""}
 _ORDER = ("shown", "missed", "wrong", "right")  # from the outside to the inside where marks are equally long
-# What turns the direction of the text around, and would do so beyond the end of a mark.
-_DIRECTIONS = frozenset(map(chr, (*range(0x202A, 0x202F), *range(0x2066, 0x206A))))
 _SEARCHED = 20  # characters in which a cut looks for white space
 
 
@@ -43,19 +41,6 @@ def marked_html(text: str, marks: Sequence[Mark], *, context: int = CONTEXT) -> 
         position = stretch.end
     parts.append(_cut(len(text) - position))
     return "".join(parts)
-
-
-def escaped(text: str) -> str:
-    """Text as HTML: what has a meaning in HTML escaped, what cannot be seen or is not allowed made visible."""
-    plain = html.escape(text)
-    return plain if plain.isprintable() else "".join(map(_visible, plain))
-
-
-def _visible(character: str) -> str:
-    hidden = character in _DIRECTIONS or unicodedata.category(character) in ("Cc", "Cs") or character in "\ufffe\uffff"
-    if hidden and character not in "\n\t":
-        return f'<span class="control">U+{ord(character):04X}</span>'
-    return character
 
 
 # What is shown

@@ -19,23 +19,28 @@ from spanbert.temperature import fit_temperature
 FloatArray = npt.NDArray[np.floating]
 
 
-class _Kept(NamedTuple):
-    """What the model says of a document: see `SpanBertForCoreference.score`."""
+class KeptMentions(NamedTuple):
+    """The M mentions of a document that are kept, with what the model says of them; see `SpanBertForCoreference.score`.
+
+    places: of the document's words. mentions: [M, 2] first and last word. mention_scores: [M]. antecedents: [M, K].
+    antecedent_scores: [M, 1 + K].
+    """
 
     places: WordPlaces
-    mentions: IntArray  # [M, 2]
-    mention_scores: FloatArray  # [M]
-    antecedents: IntArray  # [M, K]
-    antecedent_scores: FloatArray  # [M, 1 + K]
+    mentions: IntArray
+    mention_scores: FloatArray
+    antecedents: IntArray
+    antecedent_scores: FloatArray
 
     def span(self, mention: int) -> Span:
+        """Where a mention stands in the text."""
         first, last = self.mentions[mention].tolist()
         return Span(int(self.places.words[first, 0]), int(self.places.words[last, 1]))
 
 
 def decode_clusters(scored: Scored[CoreferenceExample], settings: CoreferenceSettings) -> CoreferencePrediction:
     """Link every mention to its best antecedent, if there is one; what is linked is a cluster."""
-    kept = _kept(scored)
+    kept = kept_mentions(scored)
     probabilities = link_probabilities(kept.antecedent_scores, settings.temperature)
     chosen = kept.antecedent_scores.argmax(1)  # 0: no antecedent
     clusters: dict[int, list[PredictedMention]] = {}  # by their first mentions
@@ -71,8 +76,8 @@ def calibrated(scored: Sequence[Scored[CoreferenceExample]], settings: Coreferen
     for one in scored:
         if one.example.clusters is None:
             continue
-        kept = _kept(one)
-        cluster = _gold_clusters(kept, one.example)
+        kept = kept_mentions(one)
+        cluster = gold_clusters(kept, one.example)
         is_right = (cluster[kept.antecedents] == cluster[:, None]) & (kept.antecedents >= 0) & (cluster >= 0)[:, None]
         scores.append(kept.antecedent_scores)
         right.append(np.concatenate((~is_right.any(1, keepdims=True), is_right), 1))
@@ -109,9 +114,10 @@ def best_threshold(scores: FloatArray, right: npt.NDArray[np.bool_]) -> float:
     return float((ranked[best] + next_lower) / 2)
 
 
-def _kept(scored: Scored[CoreferenceExample]) -> _Kept:
+def kept_mentions(scored: Scored[CoreferenceExample]) -> KeptMentions:
+    """The mentions that the model kept of a document."""
     rows = scored.scores[0]  # what is about the document goes with its first window
-    return _Kept(
+    return KeptMentions(
         scored.windows[0].place,
         rows["mentions"].astype(np.int64),
         rows["mention_scores"],
@@ -120,7 +126,7 @@ def _kept(scored: Scored[CoreferenceExample]) -> _Kept:
     )
 
 
-def _gold_clusters(kept: _Kept, example: CoreferenceExample) -> npt.NDArray[np.int64]:
+def gold_clusters(kept: KeptMentions, example: CoreferenceExample) -> npt.NDArray[np.int64]:
     """[M] the number of each kept mention's right cluster, -1 where it has none."""
     number_of: dict[tuple[int, int], int] = {}
     for number, cluster in enumerate(example.clusters or ()):
@@ -130,7 +136,7 @@ def _gold_clusters(kept: _Kept, example: CoreferenceExample) -> npt.NDArray[np.i
 
 
 def _singletons(
-    kept: _Kept, example: CoreferenceExample, settings: CoreferenceSettings, linked: dict[int, int]
+    kept: KeptMentions, example: CoreferenceExample, settings: CoreferenceSettings, linked: dict[int, int]
 ) -> list[int]:
     """The kept mentions that stand alone; of given ones, all that are not linked."""
     if not settings.singletons:
@@ -143,7 +149,7 @@ def _singletons(
 
 def _mention(
     example: CoreferenceExample,
-    kept: _Kept,
+    kept: KeptMentions,
     mention: int,
     antecedent: int | None = None,
     probability: float | None = None,

@@ -12,13 +12,11 @@ from rich.console import Console
 from rich.text import Text
 
 from spanbert.tasks.pretraining.masking import Action
+from spanbert.visible_text import for_terminal
 
 _STYLES = {Action.MASK: "black on green", Action.RANDOM: "black on yellow", Action.KEEP: "black on cyan"}
 _BRACKETS = {Action.MASK: "[]", Action.RANDOM: "{}", Action.KEEP: "<>"}
 _LEGEND = {Action.MASK: "becomes [MASK]", Action.RANDOM: "becomes random pieces", Action.KEEP: "is kept"}
-# Control characters of the user's text are shown, not sent to the terminal: all but tab and line feed.
-_CONTROLS = {code: 0x2400 + code for code in range(32) if code not in (9, 10)} | {127: 0x2421}
-_CONTROLS |= dict.fromkeys(range(0x80, 0xA0), 0xFFFD)
 
 
 @dataclass(frozen=True)
@@ -89,7 +87,7 @@ def print_blocks(blocks: Sequence[BlockPreview], stream: TextIO) -> None:
         console.print(Text(f"{block.source}, line {block.line}: {describe([block])}", style="dim"))
         line = Text()
         for text, span in block.parts():
-            shown = text.translate(_CONTROLS)
+            shown = for_terminal(text)
             line.append_text(Text(shown) if span is None else marked(shown, span.action))
         console.print(line, end="\n\n")
     legend = Text(", ").join(Text.assemble(marked("span", action), f" {text}") for action, text in _LEGEND.items())
@@ -106,9 +104,9 @@ def write_html(blocks: Sequence[BlockPreview], stream: TextIO) -> None:
         title = f"{block.source}, line {block.line}: {describe([block])}"
         stream.write(f"<h2>{html.escape(title)}</h2>\n<p class=text dir=auto>")
         for text, span in block.parts():
-            shown = html.escape(text.translate(_CONTROLS))
+            shown = html.escape(for_terminal(text))
             if span is not None:
-                seen = html.escape(span.seen.translate(_CONTROLS))
+                seen = html.escape(for_terminal(span.seen))
                 shown = f'<mark class={span.action.name.lower()} title="{seen}">{shown}</mark>'
             stream.write(shown)
         stream.write("</p>\n")
