@@ -12,7 +12,7 @@ The first columns are the mentions before linking (precision counts all of them,
 part of the answer); the others are percentages as `spanbert score coreference` prints them. In data without singletons,
 gold mentions say of every mention that it has a link, so `given` is no figure to compare a model's own mentions with.
 
---most-words was chosen on OntoGUM's training documents, and so were the words of the lists.
+--most-words was chosen on OntoGUM's training documents.
 """
 
 from __future__ import annotations
@@ -48,9 +48,7 @@ def mentions_of(example: CoreferenceExample, words: Sequence[Span], mode: str, m
     return sorted({finder.widen(mention) for mention in given}, key=lambda span: (span.start, -span.end))
 
 
-def resolve(
-    example: CoreferenceExample, mode: str, most: int
-) -> tuple[CoreferencePrediction, list[Span]]:
+def resolve(example: CoreferenceExample, mode: str, most: int) -> tuple[CoreferencePrediction, list[Span]]:
     """The clusters of a document, and all its mentions in code points of its text."""
     words = example.words or cut_words(example.text)
     texts = [example.text[start:end] for start, end in words]
@@ -115,7 +113,7 @@ def main() -> None:
     """Print the table, or JSON lines."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("files", type=Path, nargs="+", metavar="FILE")
-    parser.add_argument("--most-words", type=int, default=3, help="words of a noun phrase after its determiner")
+    parser.add_argument("--most-words", type=int, default=4, help="words of a noun phrase after its determiner")
     parser.add_argument("--json", action="store_true", help="one JSON line for each row")
     options = parser.parse_args()
     records = [measure(path, mode, options.most_words) for path in options.files for mode in MODES]

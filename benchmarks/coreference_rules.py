@@ -8,11 +8,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 from spanbert.spans import Span
 
 _WORD = re.compile(r"['’]s\b|\w+|[^\w\s]")
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
 
 _PERSONS = {  # pronouns that mean the same person whatever their case
     "I": "i me my mine myself",
@@ -25,39 +31,48 @@ _THIRD = {
     "thing": "it its itself",
     "many": "they them their theirs themselves",
 }
-_PERSON_OF = {word: group for group, words in _PERSONS.items() for word in words.split()}
-_THIRD_OF = {word: group for group, words in _THIRD.items() for word in words.split()}
+_PERSON_OF = {word: group for group, words in _PERSONS.items() for word in _words(words)}
+_THIRD_OF = {word: group for group, words in _THIRD.items() for word in _words(words)}
 PRONOUNS = frozenset(_PERSON_OF) | frozenset(_THIRD_OF)
 
-_DETERMINERS = frozenset("a an the this that these those my your his her its our their each every some any no".split())
-_POSSESSIVES = frozenset("my your his her its our their".split())
-_STOP_WORDS = frozenset(
-    """about above after again against also although am an and any are as at be became because become been before being
-    below between both but by can come comes could did do does down during even ever few for from get gets go goes got
-    had has have having here how however if in into is just know like made make makes many may might more most much must
-    never nor not now of off often on once only or other out over own per said same say says see shall should since so
-    some still such take than that then there these this those though through thus to too took under until up upon used
-    very was went were what when where whether which while who whom whose why will with within without would yes yet
-    n't 's 're 've 'll 'd 'm""".split()
+_DETERMINERS = _words("a an the this that these those my your his her its our their each every some any no")
+_POSSESSIVES = _words("my your his her its our their")
+_STOP_WORDS = _words(
+    """
+    about above after again against also although am an and any are as at be became because become been before
+    being below between both but by can come comes could did do does down during even ever few for from get gets go
+    goes got had has have having here how however if in into is just know like made make makes many may might more
+    most much must never nor not now of off often on once only or other out over own per said same say says see
+    shall should since so some still such take than that then there these this those though through thus to too
+    took under until up upon used very was went were what when where whether which while who whom whose why will
+    with within without would yes yet n't 's 're 've 'll 'd 'm
+    """
 ) | {"’s", "n’t"}
-_MALE = frozenset(
-    """mr sir lord king prince duke father dad son brother uncle nephew grandfather husband boyfriend man men boy boys
-    guy gentleman actor john james robert michael william david richard joseph thomas charles christopher daniel matthew
-    anthony mark donald steven paul andrew george kenneth kevin brian edward peter henry simon jack frank martin
-    philip alexander louis adam ben tom jim bob bill joe mike fred harry arthur albert ernest walter""".split()
+_MALE = _words(
+    """
+    mr sir lord king prince duke father dad son brother uncle nephew grandfather husband boyfriend man men boy boys
+    guy gentleman actor john james robert michael william david richard joseph thomas charles christopher daniel
+    matthew anthony mark donald steven paul andrew george kenneth kevin brian edward peter henry simon jack frank
+    martin philip alexander louis adam ben tom jim bob bill joe mike fred harry arthur albert ernest walter
+    """
 )
-_FEMALE = frozenset(
-    """mrs ms miss madam lady queen princess duchess mother mom mum daughter sister aunt niece grandmother wife
-    girlfriend woman women girl girls actress mary patricia jennifer linda elizabeth barbara susan jessica sarah karen
-    nancy lisa margaret betty sandra ashley emily kimberly donna michelle carol amanda dorothy melissa deborah rebecca
-    laura sharon cynthia kathleen amy anna anne ann helen jane alice julia maria kate lucy emma rose ruth marie""".split()
+_FEMALE = _words(
+    """
+    mrs ms miss madam lady queen princess duchess mother mom mum daughter sister aunt niece grandmother wife
+    girlfriend woman women girl girls actress mary patricia jennifer linda elizabeth barbara susan jessica sarah
+    karen nancy lisa margaret betty sandra emily kimberly donna michelle carol amanda dorothy melissa deborah
+    rebecca laura sharon cynthia kathleen amy anna anne ann helen jane alice julia maria kate lucy emma rose ruth
+    marie
+    """
 )
-_PERSON_NOUNS = frozenset(
-    """person child baby adult student teacher doctor professor president minister author writer artist player friend
+_PERSON_NOUNS = _words(
+    """
+    person child baby adult student teacher doctor professor president minister author writer artist player friend
     neighbour neighbor boss leader director officer judge king captain singer scientist researcher someone somebody
-    everyone everybody user reader speaker patient customer""".split()
+    everyone everybody user reader speaker patient customer
+    """
 )
-_MANY = frozenset("people children men women police families folks both members others everyone".split())
+_MANY = _words("people children men women police families folks both members others everyone")
 _NO_PLURAL = ("ss", "us", "is", "'s", "’s")
 
 Kind = Literal["pronoun", "name", "noun"]
@@ -144,8 +159,10 @@ def describe(words: Sequence[str], span: Span) -> RuleMention:
 def _fits(lower: Sequence[str], kind: Kind) -> frozenset[str]:
     head = lower[-1]
     if kind == "noun":  # the head of "the man of the house" stands before the first preposition
-        head = next((before for before, word in zip(lower, lower[1:], strict=False) if word in _STOP_WORDS), head)
-    is_many = "and" in lower or head in _MANY or (kind == "noun" and head.endswith("s") and not head.endswith(_NO_PLURAL))
+        head = next((before for before, word in pairwise(lower) if word in _STOP_WORDS), head)
+    is_many = (
+        "and" in lower or head in _MANY or (kind == "noun" and head.endswith("s") and not head.endswith(_NO_PLURAL))
+    )
     if is_many:
         return frozenset({"many"})
     first_and_head = {lower[0], head}
@@ -164,9 +181,9 @@ def link_mentions(mentions: Sequence[RuleMention]) -> list[list[Span]]:
     Args:
         mentions: in order of the text.
 
-    A name or noun is linked to the nearest mention before it that is the same string; "I", "we" and "you" to the nearest
-    of their own kind; any other pronoun to the nearest mention before it that it can be a pronoun for, and that does
-    not hold it.
+    A name or noun is linked to the nearest mention before it that is the same string without its determiner; "I", "we"
+    and "you" to the nearest of their own kind; any other pronoun to the nearest mention before it that it can be a
+    pronoun for, and that does not hold it.
     """
     cluster_of: list[int] = []
     clusters: list[list[Span]] = []
