@@ -42,8 +42,8 @@ def make_windows(
         InputError: the text holds half a character (a lone surrogate).
         ConfigurationError: the settings leave windows no room.
     """
-    words = _words_of(example, settings, tokenizer)
-    return _unit(example, settings, tokenizer, words, Span(0, len(words.firsts)), training=training)
+    document = _cut(example, settings, tokenizer)
+    return _unit(example, settings, tokenizer, document, range(len(document.windows)), training=training)
 
 
 def make_training_units(
@@ -53,20 +53,12 @@ def make_training_units(
 
     Raises as `make_windows`.
     """
-    words = _words_of(example, settings, tokenizer)
-    num_windows = len(_cut(example.text, words, settings))
+    document = _cut(example, settings, tokenizer)
+    num_windows = len(document.windows)
     num_parts = math.ceil(num_windows / settings.train_windows)
-    ends = np.append(words.firsts, len(words.pieces))  # pieces before each word, and all
-    while True:
-        wanted = np.arange(num_parts + 1) * len(words.pieces) / num_parts
-        borders = np.searchsorted(ends, wanted).tolist()
-        parts = [
-            _unit(example, settings, tokenizer, words, Span(start, end), training=True)
-            for start, end in pairwise(borders)
-        ]
-        if all(len(part) <= settings.train_windows for part in parts) or num_parts >= num_windows:
-            return parts
-        num_parts += 1  # windows that end with sentences are not all full
+    borders = [number * num_windows // num_parts for number in range(num_parts + 1)]
+    parts = [range(start, end) for start, end in pairwise(borders)]
+    return [_unit(example, settings, tokenizer, document, part, training=True) for part in parts]
 
 
 def num_candidates(num_words: int, max_width: int) -> int:
@@ -75,25 +67,22 @@ def num_candidates(num_words: int, max_width: int) -> int:
     return widest * num_words - widest * (widest - 1) // 2
 
 
-def _words_of(example: CoreferenceExample, settings: CoreferenceSettings, tokenizer: PieceTokenizer) -> TextWords:
-    return find_words(example.text, example.words, tokenizer, by_character=settings.by_character)
+@dataclass(frozen=True, slots=True, eq=False)
+class _Document:
+    """The words of a document, its windows (spans of its pieces), and int64 [U] the window that decides each word."""
+
+    words: TextWords
+    windows: Sequence[Span]
+    owner: Int64Array
 
 
-def _part(words: TextWords, part: Span) -> TextWords:
-    """The words of a part, with their pieces alone."""
-    if part == (0, len(words.firsts)):
-        return words
-    firsts = words.firsts[slice(*part)]
-    end = words.firsts[part.end] if part.end < len(words.firsts) else len(words.pieces)
-    begin = firsts[0] if len(firsts) else end
-    return TextWords(words.pieces[begin:end], words.spans[slice(*part)], firsts - begin)
-
-
-def _cut(text: str, words: TextWords, settings: CoreferenceSettings) -> list[Span]:
-    is_border = np.zeros(len(words.pieces), np.bool_)
+def _cut(example: CoreferenceExample, settings: CoreferenceSettings, tokenizer: PieceTokenizer) -> _Document:
+    words = find_words(example.text, example.words, tokenizer, by_character=settings.by_character)
     room = settings.max_length - 2
-    is_border[words.firsts[_borders(text, words, longest=max(room // 4, 1))]] = True
-    return cut_windows(len(words.pieces), room, settings.stride, starts=is_border)
+    is_border = np.zeros(len(words.pieces), np.bool_)
+    is_border[words.firsts[_borders(example.text, words, longest=max(room // 4, 1))]] = True
+    windows = cut_windows(len(words.pieces), room, settings.stride, starts=is_border)
+    return _Document(words, windows, deciding_windows(windows, len(words.pieces))[words.firsts])
 
 
 def _borders(text: str, words: TextWords, *, longest: int) -> Int64Array:
@@ -122,32 +111,31 @@ def _unit(
     example: CoreferenceExample,
     settings: CoreferenceSettings,
     tokenizer: PieceTokenizer,
-    all_words: TextWords,
-    part: Span,
+    document: _Document,
+    chosen: range,
     *,
     training: bool,
 ) -> list[Window]:
-    words = _part(all_words, part)
-    spans = _cut(example.text, words, settings)
-    owner = deciding_windows(spans, len(words.pieces))[words.firsts]
+    """Some windows of a document as a unit; its words are those that they decide about, counted from 0."""
+    words = document.words
+    part = Span(*np.searchsorted(document.owner, (chosen.start, chosen.stop)).tolist())
     speakers = _speaker_of_words(example, words)
-    shared = _document_values(example, settings, words, all_words, part, training=training)
-    place = WordPlaces(words.spans)
+    shared = _document_values(example, settings, words, part, training=training)
+    place = WordPlaces(words.spans[slice(*part)])
     windows = []
-    for number, (start, end) in enumerate(spans):
-        first, last = np.searchsorted(owner, (number, number + 1)).tolist()
-        mine = slice(first, last)
+    for number in chosen:
+        start, end = document.windows[number]
+        mine = slice(*np.searchsorted(document.owner, (number, number + 1)).tolist())
         values: dict[str, Array] = {"speakers": speakers[mine]}
         for name, array in shared.values.items():  # what is about the document goes with its first window
-            values[name] = array if number == 0 else array[:0]
+            values[name] = array if number == chosen.start else array[:0]
+        pieces = np.concatenate(([tokenizer.cls_id], words.pieces[start:end], [tokenizer.sep_id]))
         windows.append(
             Window(
-                pieces=np.concatenate(([tokenizer.cls_id], words.pieces[start:end], [tokenizer.sep_id])).astype(
-                    np.int32
-                ),
+                pieces=pieces.astype(np.int32),
                 positions={"words": np.stack((words.firsts[mine], words.lasts[mine]), 1) - start + 1},
                 values=values,
-                counts={name: count if number == 0 else 0 for name, count in shared.counts.items()},
+                counts={name: count if number == chosen.start else 0 for name, count in shared.counts.items()},
                 place=place,
             )
         )
@@ -164,7 +152,6 @@ def _document_values(
     example: CoreferenceExample,
     settings: CoreferenceSettings,
     words: TextWords,
-    all_words: TextWords,
     part: Span,
     *,
     training: bool,
@@ -175,20 +162,20 @@ def _document_values(
     [M] as many rows as mentions are kept. "genre": [1] the genre's number from 1, 0 where it is not known. "gold":
     [n, 3], only in training: first word, last word and cluster of each mention.
     """
-    num_words = len(words.firsts)
+    num_words = part.end - part.start
     given = np.zeros((0, 2), np.int64)
     if example.mentions is None:
         kept = math.ceil(settings.top_spans_per_word * num_words)
         num_slots = min(kept, num_candidates(num_words, settings.max_span_width))
     else:
-        given = np.unique(_in_words(example.mentions, all_words, part)[0], axis=0)
+        given = np.unique(_in_words(example.mentions, words, part)[0], axis=0)
         given = given[np.lexsort((-given[:, 1], given[:, 0]))]
         num_slots = len(given)
     genre = settings.genres.index(example.genre) + 1 if example.genre in settings.genres else 0
     values: dict[str, Array] = {"given": given, "slots": np.zeros(num_slots, np.int64), "genre": np.array([genre])}
     if not training:
         return _DocumentValues(values, {})
-    gold, counts = _gold(example, settings, all_words, part)
+    gold, counts = _gold(example, settings, words, part)
     values["gold"] = gold
     counts["links"] = num_slots
     counts["mentions"] = len(gold) if example.mentions is None else 0
