@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import io
 import math
 import sys
 import time
@@ -13,11 +13,14 @@ from pathlib import Path
 from typing import Annotated, Any, BinaryIO
 
 import tyro
+from rich.console import Console
+from rich.text import Text
 
 from spanbert.errors import ConfigurationError, InputError
 from spanbert.example_files import input_file
 from spanbert.golden import Golden
-from spanbert.prediction_input import Document, ErrorRecord, Format, InputForm, Pause, read_records
+from spanbert.output_formats import JSON_LINES, open_writer
+from spanbert.prediction_input import Document, ErrorRecord, InputForm, InputFormat, Pause, read_records
 from spanbert.prediction_stream import Answer, answer_records
 from spanbert.read_summary import FileSummary, ReadSummary, counted
 from spanbert.reading_progress import ReadingProgress
@@ -28,10 +31,11 @@ from spanbert.training.config import Device, Precision
 class PredictConfig:
     """Let a fine-tuned model answer for every record of a file or pipe, in order, in memory that does not grow.
 
-    Input is JSON lines or plain text, in UTF-8; output is one JSON object a line with the record's id, its line in the
-    input (from 1), and the prediction. Offsets are code points of the text as it stands in the input, end exclusive.
-    Blank lines are passed over. A record that cannot be answered becomes {"line": ..., "error": ...} in its place; the
-    others are answered all the same, and the exit status is 1. Where a pipe pauses, all that came is answered.
+    Input is JSON lines or plain text, in UTF-8; output is one JSON object a line (or what --format says) with the
+    record's id, its line in the input (from 1), and the prediction. Offsets are code points of the text as it stands in
+    the input, end exclusive. Blank lines are passed over. A record that cannot be answered becomes {"line": ...,
+    "error": ...} in its place; the others are answered all the same, and the exit status is 1. Where a pipe pauses, all
+    that came is answered.
     """
 
     model: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="MODEL")]
@@ -40,9 +44,13 @@ class PredictConfig:
     file: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="[FILE|-]")] = "-"
     """Records to answer, also .gz or .zst; `-` is standard input."""
 
-    format: Format = "auto"
-    """JSON lines or plain text; auto goes by the file's name (.jsonl, .json, .txt), or else takes input that begins
-    with { for JSON lines."""
+    format: str = JSON_LINES
+    """How answers are written: jsonl, or what the model's task offers besides. For coreference: html (a page with
+    coloured chains), text (lines for people), conll (columns)."""
+
+    input_format: InputFormat = "auto"
+    """What the input is: JSON lines or plain text; auto goes by the file's name (.jsonl, .json, .txt), or else takes
+    input that begins with { for JSON lines."""
 
     question: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
     """Ask this of plain text; may be given several times. For question answering only, whose JSON lines carry their own
@@ -96,7 +104,7 @@ def run(config: PredictConfig) -> int:
 
     Raises:
         CheckpointError: there is no such model, or its answers are no longer those that were stored with it.
-        ConfigurationError: the input's form does not fit the model's task.
+        ConfigurationError: the input's form does not fit the model's task, or the task has no such output.
         InputError: the input cannot be read, or with `strict` a record cannot be answered.
     """
     file = input_file(config.file)
@@ -119,7 +127,8 @@ def run(config: PredictConfig) -> int:
         golden=config.golden,
     ).predictor
     counts = FileSummary(source=file.name)
-    form = InputForm(format=config.format, document=config.document, questions=config.question)
+    writer = open_writer(predictor.task, config.format, file.name, asked=bool(config.question))
+    form = InputForm(format=config.input_format, document=config.document, questions=config.question)
     tally = _Tally(counts)
     # On a terminal a bar would run through the answers.
     quiet = config.quiet or (config.output is None and sys.stdout.isatty())
@@ -127,33 +136,51 @@ def run(config: PredictConfig) -> int:
         ReadingProgress("predicting", [file], ReadSummary([counts]), quiet=quiet) as progress,
         _opened(config.output) as output,
     ):
+        encoded = _Encoder(to_terminal=config.output is None)
+        output.write(encoded(writer.start()))
         records = read_records(predictor.task, config.file, form, counts)
         for answer in progress.follow(answer_records(predictor, records)):
             if isinstance(answer, Pause):
                 output.flush()
                 continue
-            record = _record(answer, asked=bool(config.question))
-            if config.strict and "error" in record:
-                raise InputError(record["error"], source=file.name, line=answer.line)
-            output.write(json.dumps(record, ensure_ascii=False).encode() + b"\n")
-            tally.count(record)
+            checked = _checked(answer)
+            if config.strict and isinstance(checked, ErrorRecord):
+                raise InputError(checked.error, source=file.name, line=checked.line)
+            output.write(encoded(writer.part(checked)))
+            tally.count(checked)
             progress.show(tally.so_far())
+        output.write(encoded(writer.end()))
     if not config.quiet:
         print(tally, file=sys.stderr)
     return 1 if tally.num_errors else 0
 
 
-def _record(answer: Answer[Any, Any] | ErrorRecord, *, asked: bool) -> dict[str, Any]:
-    """The JSON object of the output."""
-    record = answer.to_json()
-    if isinstance(answer, ErrorRecord):
-        return record
-    if asked:
-        record["question"] = answer.example.to_json()["question"]
-    if not _is_finite(record):
-        message = "the model gives no number here: its weights are damaged, or try --precision fp32"
-        return ErrorRecord(answer.line, message, answer.example.id).to_json()
-    return record
+class _Encoder:
+    """Parts of the output as bytes."""
+
+    def __init__(self, *, to_terminal: bool) -> None:
+        # Rich finds out whether standard output is a terminal, and which colours it has.
+        self._console = Console(
+            file=None if to_terminal else io.StringIO(),
+            force_terminal=None if to_terminal else False,
+            highlight=False,
+            soft_wrap=True,
+        )
+
+    def __call__(self, part: str | Text) -> bytes:
+        if isinstance(part, Text):
+            with self._console.capture() as capture:
+                self._console.print(part, end="")
+            part = capture.get()
+        return part.encode()
+
+
+def _checked(answer: Answer[Any, Any] | ErrorRecord) -> Answer[Any, Any] | ErrorRecord:
+    """The answer; an error for one that JSON cannot hold."""
+    if isinstance(answer, ErrorRecord) or _is_finite(answer.prediction.to_json()):
+        return answer
+    message = "the model gives no number here: its weights are damaged, or try --precision fp32"
+    return ErrorRecord(answer.line, message, answer.example.id)
 
 
 def _is_finite(value: object) -> bool:
@@ -195,10 +222,10 @@ class _Tally:
         self._counts = counts
         self._started = time.monotonic()
 
-    def count(self, record: dict[str, Any]) -> None:
-        """One record was written."""
+    def count(self, answer: Answer[Any, Any] | ErrorRecord) -> None:
+        """One answer was written."""
         self.num_records += 1
-        self.num_errors += "error" in record
+        self.num_errors += isinstance(answer, ErrorRecord)
 
     def so_far(self) -> str:
         """For the line of progress."""

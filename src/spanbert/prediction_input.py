@@ -24,7 +24,7 @@ from spanbert.input_files import InputFile, read_chunks
 from spanbert.read_summary import FileSummary
 from spanbert.task import Located, Problem, Task
 
-Format = Literal["auto", "jsonl", "text"]
+InputFormat = Literal["auto", "jsonl", "text"]
 Document = Literal["auto", "line", "file"]
 
 QUESTION_ANSWERING = "question-answering"
@@ -71,7 +71,7 @@ Item = Located[Any] | ErrorRecord | Pause
 class InputForm:
     """What the user said of the input's form."""
 
-    format: Format = "auto"
+    format: InputFormat = "auto"
     document: Document = "auto"
     questions: tuple[str, ...] = ()
 
@@ -94,7 +94,7 @@ def read_records(task: Task[Any, Any], path: str, form: InputForm, counts: FileS
     if format_ == "jsonl":
         if form.questions or form.document != "auto":
             option = "--question" if form.questions else "--document"
-            raise ConfigurationError(f"{option} is for plain text, and this input is JSON lines; see --format")
+            raise ConfigurationError(f"{option} is for plain text, and this input is JSON lines; see --input-format")
         return _json_records(task, _lines(chunks), counts)
     document = _document_of(task, form)
     texts = _whole_text(chunks) if document == "file" else _lines(chunks)
@@ -152,8 +152,8 @@ def _format_of(
             return known, chunks
     if name.endswith(_OTHER_ENDINGS):
         raise ConfigurationError(
-            f"{path}: predict reads JSON lines and plain text; write the file's rows as JSON lines, or say --format "
-            "text if its lines are texts"
+            f"{path}: predict reads JSON lines and plain text; write the file's rows as JSON lines, or say "
+            "--input-format text if its lines are texts"
         )
     if form.questions:
         return "text", chunks

@@ -145,6 +145,9 @@ class Task(ABC, Generic[ExampleT, PredictionT]):
     """Defaults of `FinetuneConfig` that are other for this task."""
     plain_text: ClassVar[Literal["line", "file"] | None] = None
     """What one example of plain text is in prediction; None where plain text is not enough."""
+    output_formats: ClassVar[Mapping[str, str]] = {}
+    """How `spanbert predict --format` can write predictions besides JSON lines: by name, the "module:Class" of an
+    `AnswerWriter`, which is imported when it is asked for."""
 
     def __init__(self, settings: Any) -> None:
         self.settings = settings

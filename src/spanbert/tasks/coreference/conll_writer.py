@@ -6,9 +6,11 @@ import re
 from collections.abc import Iterator, Sequence
 
 from spanbert.plain_words import plain_words
+from spanbert.prediction_input import ErrorRecord
+from spanbert.prediction_stream import Answer
 from spanbert.spans import Span
 from spanbert.tasks.coreference.columns import DocumentName, parse_name
-from spanbert.tasks.coreference.examples import CoreferenceExample
+from spanbert.tasks.coreference.examples import CoreferenceExample, CoreferencePrediction
 from spanbert.tasks.coreference.layout import WordFinder
 
 _WHITE_SPACE = re.compile(r"\s+")
@@ -91,3 +93,25 @@ def _cells(clusters: Sequence[Sequence[Span]], words: Sequence[Span]) -> list[st
         "|".join([text for _, text in sorted(begins, reverse=True)] + [text for _, text in sorted(finishes)]) or "-"
         for begins, finishes in zip(begun, ended, strict=True)
     ]
+
+
+class ConllAnswers:
+    """`spanbert predict --format conll`: the documents as columns; an error is a comment between two of them."""
+
+    def __init__(self, source: str) -> None:
+        pass
+
+    def start(self) -> str:
+        """Nothing."""
+        return ""
+
+    def part(self, answer: Answer[CoreferenceExample, CoreferencePrediction] | ErrorRecord) -> str:
+        """The lines of a document, or of an error."""
+        if isinstance(answer, ErrorRecord):
+            id = "" if answer.id is None else f" ({answer.id})"
+            return _WHITE_SPACE.sub(" ", f"# error in line {answer.line}{id}: {answer.error}") + "\n"
+        return "".join(line + "\n" for line in conll_lines(answer.example, answer.prediction.spans))
+
+    def end(self) -> str:
+        """Nothing."""
+        return ""

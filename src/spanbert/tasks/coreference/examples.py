@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from spanbert.errors import InputError
 from spanbert.spans import LabelledSpan, Span
+from spanbert.tasks.coreference.resolving import resolve
 
 Cluster = tuple[Span, ...]
 
@@ -125,6 +127,26 @@ class CoreferencePrediction:
     def spans(self) -> tuple[Cluster, ...]:
         """The clusters as spans."""
         return tuple(tuple(mention.span for mention in cluster) for cluster in self.clusters)
+
+    def resolved_text(self) -> str:
+        """The document with names in the place of pronouns; what is replaced, and by what, says `resolve`.
+
+        Raises:
+            InputError: the prediction was read from a file and has no text, or is about another one.
+        """
+        text = self.document_text
+        if text is None:
+            raise InputError(
+                f"the prediction for {self.id!r} was read from a file and does not hold its document: give it back "
+                "with dataclasses.replace(prediction, document_text=...)"
+            )
+        for span in (span for cluster in self.spans for span in cluster):
+            if not 0 <= span.start < span.end <= len(text):
+                raise InputError(
+                    f"the prediction for {self.id!r} is about another text: there is no {span.start}..{span.end} in "
+                    f"one of {len(text):,} characters"
+                )
+        return resolve(text, self.spans)
 
 
 def sorted_clusters(clusters: Sequence[Sequence[Span]]) -> tuple[Cluster, ...]:

@@ -50,6 +50,11 @@ class CoreferenceResolution(Task[CoreferenceExample, CoreferencePrediction]):
         "batch_size": 1,
     }
     plain_text = "file"
+    output_formats: ClassVar[Mapping[str, str]] = {
+        "html": "spanbert.tasks.coreference.html_answers:HtmlAnswers",
+        "text": "spanbert.tasks.coreference.text_answers:TextAnswers",
+        "conll": "spanbert.tasks.coreference.conll_writer:ConllAnswers",
+    }
     settings: CoreferenceSettings
 
     # Data

@@ -1,0 +1,177 @@
+"""`spanbert predict --format html`: a page that shows documents with their chains in colour."""
+
+from __future__ import annotations
+
+import itertools
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import PurePath
+
+from spanbert.html_page import PAGE_END, page_start
+from spanbert.prediction_input import ErrorRecord
+from spanbert.prediction_stream import Answer
+from spanbert.tasks.coreference.chains import Chain, Chains, one_line, percent
+from spanbert.tasks.coreference.examples import CoreferenceExample, CoreferencePrediction, PredictedMention
+from spanbert.tasks.coreference.html_style import NUM_COLOURS, NUM_LEVELS, SCRIPT, STYLE
+from spanbert.visible_text import escaped, escaped_attribute
+
+_UNSURE = 0.5
+"""A link that is less probable is marked with a question mark."""
+
+
+class HtmlAnswers:
+    """One page for all documents, written as they come."""
+
+    def __init__(self, source: str) -> None:
+        self._title = "Coreference" if source.startswith("<") else f"Coreference in {PurePath(source).name}"
+        self._num_documents = 0
+
+    def start(self) -> str:
+        """The head of the page, and how to read it."""
+        return (
+            page_start(self._title, style=STYLE, script=SCRIPT)
+            + f"""<h1>{escaped(self._title)}</h1>
+<p class="note">Stretches of text with the same number and colour are the same thing: a chain. Point at one to see what
+it was linked to and how sure that is; its number leads to the next mention of the chain. A question mark marks links
+that are more likely wrong than right; what is mentioned once has a dotted line.</p>
+"""
+        )
+
+    def part(self, answer: Answer[CoreferenceExample, CoreferencePrediction] | ErrorRecord) -> str:
+        """The section of a document, or the box of an error."""
+        if isinstance(answer, ErrorRecord):
+            name = f"Line {answer.line:,}" + ("" if answer.id in (None, str(answer.line)) else f": {answer.id}")
+            return f'<section class="error"><h2>{escaped(name)}</h2>\n<p>{escaped(answer.error)}</p></section>\n'
+        self._num_documents += 1
+        return "".join(_document(answer, self._num_documents))
+
+    def end(self) -> str:
+        """The end of the page."""
+        return PAGE_END
+
+
+def _document(answer: Answer[CoreferenceExample, CoreferencePrediction], number: int) -> Iterator[str]:
+    text = answer.example.text
+    chains = Chains.of(text, answer.prediction)
+    marks = list(_marks(text, chains, prefix=f"d{number}m"))
+    # A document that only has the number of its line needs no heading where it is alone on the page.
+    named = answer.example.id != str(answer.line)
+    heading = answer.example.id if named else f"Document in line {answer.line:,}"
+    yield f'<section class="document{"" if named else " unnamed"}"><h2>{escaped(heading)}</h2>\n'
+    yield f'<p class="soft">{escaped(chains.summary())}</p>\n<div class="columns">\n'
+    if chains.chains:
+        yield from _list(chains.chains, marks)
+    yield '<div class="text" dir="auto">'
+    yield from _marked(text, marks)
+    yield "</div></div></section>\n"
+
+
+@dataclass(slots=True)
+class _Mark:
+    """A mention on the page: its place in the text, and HTML."""
+
+    start: int
+    end: int
+    chain: Chain | None
+    anchor: str
+    title: str
+    label: str
+    """Stands at its end."""
+    level: int = 0
+    """How many lines of other mentions lie between it and its own."""
+
+    def opening(self, *, again: bool = False) -> str:
+        """The tag. A mention that others cross is in parts; the first of them is where links lead."""
+        anchor = "" if again else f' id="{self.anchor}"'
+        kind = "once" if self.chain is None else _colour(self.chain)
+        chain = "" if self.chain is None else f' data-c="{self.chain.number}"'
+        return f'<mark{anchor} class="{kind} l{min(self.level, NUM_LEVELS)}"{chain} title="{self.title}">'
+
+
+def _marks(text: str, chains: Chains, prefix: str) -> Iterator[_Mark]:
+    """The mentions in order of the text, the wider first."""
+    items: list[tuple[PredictedMention, Chain | None]] = [
+        (mention, chain) for chain in chains.chains for mention in chain.mentions
+    ]
+    items += [(mention, None) for mention in chains.alone]
+    items.sort(key=lambda item: (item[0].start, -item[0].end))
+    places: dict[int, list[int]] = defaultdict(list)  # of the mentions of each chain
+    for place, (_, chain) in enumerate(items):
+        if chain is not None:
+            places[chain.number].append(place)
+    following = {
+        place: after for of_chain in places.values() for place, after in itertools.pairwise([*of_chain, of_chain[0]])
+    }
+    for place, (mention, chain) in enumerate(items):
+        label = ""
+        if chain is not None:
+            unsure = mention.probability is not None and mention.probability < _UNSURE
+            label = f'<a href="#{prefix}{following[place]}">{chain.number}{"?" if unsure else ""}</a>'
+        title = escaped_attribute(_title(text, mention, chain))
+        yield _Mark(mention.start, mention.end, chain, f"{prefix}{place}", title, label)
+
+
+def _title(text: str, mention: PredictedMention, chain: Chain | None) -> str:
+    sure = "" if mention.probability is None else f", {percent(mention.probability)} sure"
+    if chain is None:
+        return f"mentioned once{sure}"
+    said = f"{chain.number}: {chain.name}"
+    if mention.antecedent is None:
+        return f"{said}; its first mention"
+    start, end = mention.antecedent
+    return f"{said}; linked to “{one_line(text[start:end])}” at {start:,}{sure}"
+
+
+def _colour(chain: Chain) -> str:
+    line, colour = divmod(chain.number - 1, NUM_COLOURS)
+    return f"k{colour}" + (" dashed" if line % 2 else "")
+
+
+def _list(chains: Sequence[Chain], marks: Sequence[_Mark]) -> Iterator[str]:
+    """The chains by size; each leads to its first mention."""
+    anchors: dict[int, str] = {}
+    for mark in marks:
+        if mark.chain is not None:
+            anchors.setdefault(mark.chain.number, mark.anchor)
+    yield '<nav aria-label="Chains"><h3>Chains, the longest first</h3><ol>\n'
+    for chain in sorted(chains, key=lambda chain: -len(chain.mentions)):
+        yield (
+            f'<li class="{_colour(chain)}" data-c="{chain.number}"><a href="#{anchors[chain.number]}">'
+            f"<b>{chain.number}</b> <bdi>{escaped(chain.name)}</bdi></a> <small>{len(chain.mentions):,}×</small></li>\n"
+        )
+    yield "</ol></nav>\n"
+
+
+def _marked(text: str, marks: Sequence[_Mark]) -> Iterator[str]:
+    """The text with its marks; where two cross, the one that began first is closed and opened again."""
+    _set_levels(marks)
+    shown = text.replace("\r\n", " \n").replace("\r", "\n")  # of the same length
+    open_marks: list[_Mark] = []
+    position = 0
+    coming = 0
+    for place in sorted({place for mark in marks for place in (mark.start, mark.end)}):
+        yield escaped(shown[position:place])
+        position = place
+        kept = [mark for mark in open_marks if mark.end > place]
+        unchanged = next((i for i, mark in enumerate(open_marks) if mark.end <= place), len(open_marks))
+        for mark in reversed(open_marks[unchanged:]):
+            yield (mark.label if mark.end <= place else "") + "</mark>"
+        for mark in kept[unchanged:]:
+            yield mark.opening(again=True)
+        open_marks = kept
+        while coming < len(marks) and marks[coming].start == place:
+            open_marks.append(marks[coming])
+            yield marks[coming].opening()
+            coming += 1
+    yield escaped(shown[position:])
+
+
+def _set_levels(marks: Sequence[_Mark]) -> None:
+    """Make each line so low that those of the mentions inside fit above it."""
+    around: list[_Mark] = []
+    for mark in marks:
+        around = [one for one in around if one.end > mark.start]
+        around.append(mark)
+        for level, one in enumerate(reversed(around)):
+            one.level = max(one.level, level)
