@@ -49,7 +49,9 @@ class Side:
         torch.set_num_threads(settings["threads"])
         self.settings = settings
         self.examples = [make_example(number, document) for number, document in enumerate(settings["documents"])]
-        self.task = CoreferenceResolution(CoreferenceSettings()).learn(self.examples)
+        self.task = CoreferenceResolution(CoreferenceSettings())
+        if settings["job"] == "train":
+            self.task = self.task.learn(self.examples)
         model, self.tokenizer, _ = new_task_model(self.task, settings["model"])
         assert isinstance(model, SpanBertForCoreference)
         self.model = model
