@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -68,7 +69,14 @@ def main() -> None:
     arguments = parser.parse_args()
     model = spanbert.load(arguments.model, threads=arguments.threads)
     task = model.predictor.task
-    examples = [located.example for located in load_examples(CoreferenceResolution, arguments.file, task.settings)]
+    located = load_examples(
+        CoreferenceResolution,
+        arguments.file,
+        task.settings,
+        strict=False,
+        say=lambda line: print(line, file=sys.stderr),
+    )
+    examples = [one.example for one in located]
     print(json.dumps({"file": arguments.file, **recall(model.predictor.score(examples))}))
     print(json.dumps({"share_of_links_further_back_than": far_antecedents(examples)}))
 

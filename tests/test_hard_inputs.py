@@ -55,6 +55,9 @@ def spans_of(task: str, prediction: Mapping[str, Any]) -> Iterator[Mapping[str, 
         yield from prediction["answers"]
     elif task == "ner":
         yield from prediction["entities"]
+    elif task == "coreference":
+        for cluster in prediction["clusters"]:
+            yield from cluster
     elif task == "relations":
         for relation in prediction["relations"]:
             yield relation["head"]
@@ -150,11 +153,11 @@ def test_records_of_another_task_or_of_none_are_errors(name: str, predict: Calla
     for other in set(TASKS) - {name}:
         asked = record(other, "Anna met Paul")
         (answer,) = predict(name, json.dumps(asked).encode())
-        fits = name in {"ner", "classification"} and "text" in asked
+        fits = name in {"ner", "coreference", "classification"} and "text" in asked
         assert ("error" in answer) != fits, (other, answer)
 
 
-@pytest.mark.parametrize(("name", "megabytes"), [("question-answering", 5), ("ner", 0.5), ("classification", 0.5)])
+@pytest.mark.parametrize(("name", "megabytes"), [("question-answering", 5), ("ner", 0.5), ("classification", 0.5), ("coreference", 0.2)])
 def test_a_document_of_megabytes_is_read_whole(
     name: str, megabytes: float, predict: Callable[..., list[dict[str, Any]]]
 ) -> None:

@@ -65,17 +65,17 @@ class CoreferenceSettings(CoreferenceDataOptions, TaskSettings):
     """Most windows of a document that are trained on together. A longer document is trained on in several parts, of
     about equal length; links from one part to another are not learned."""
 
-    top_spans_per_word: float = 0.4
+    top_spans_per_word: float = 0.35
     """Of all spans of a document, so many for each word are kept as mentions that may be linked."""
 
-    max_antecedents: int = 50
+    max_antecedents: int = 30
     """For each mention kept, so many antecedents before it are compared in detail; a coarse score chooses them."""
 
     max_antecedent_distance: int = 2000
     """An antecedent further back than so many words is not looked for. With a limit, time grows linearly with the
     length of a document; 0 means no limit."""
 
-    hidden_size: int = 1000
+    hidden_size: int = 512
     """Width of the two feed-forward networks that score mentions and pairs."""
 
     head_dropout: float = 0.3

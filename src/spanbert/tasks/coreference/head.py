@@ -34,10 +34,10 @@ _FIRST_COARSE = 1e-3
 _FIRST_MENTION = -3.0
 """First score of a mention: few spans are one."""
 
-_WORDS_AT_ONCE = 512
-"""Words whose spans are scored at once; they bound the memory that long documents need."""
+_WORDS_AT_ONCE = 128
+"""Words whose spans are scored at once: bounds the memory that long documents need, and stays near a CPU's caches."""
 
-_MENTIONS_AT_ONCE = 256
+_MENTIONS_AT_ONCE = 64
 """Mentions whose antecedents are scored at once; the same."""
 
 
@@ -228,7 +228,8 @@ class MentionScorer(nn.Module):
                 shares,
                 heads[reach].unfold(0, most, 1).transpose(1, 2),
             )
-            parts.append(self.output(self.dropout(F.relu(hidden + widths))).squeeze(-1).float())
+            hidden = hidden.add_(widths).relu_()  # in place: passes over memory cost more than the products
+            parts.append(self.output(self.dropout(hidden)).squeeze(-1).float())
         scores = torch.cat(parts) if parts else first.new_zeros(0, most)
         place = torch.arange(num_words, device=first.device)[:, None] + torch.arange(most, device=first.device)
         return scores.masked_fill(place >= num_words, float("-inf"))
@@ -355,9 +356,9 @@ class PairScorer(nn.Module):
         """[m, K] the detailed scores. As in `MentionScorer`, what depends on one mention alone is computed once."""
         # Gathering by F.embedding has a far cheaper backward pass than by an index.
         product = parts.vectors[rows][:, None] * F.embedding(places, parts.vectors)
-        hidden = self.from_product(product) + self.from_features(features)
-        hidden = hidden + parts.of_mention[rows][:, None] + F.embedding(places, parts.of_antecedent)
-        scores: Tensor = self.output(self.dropout(F.relu(hidden))).squeeze(-1)
+        hidden = self.from_product(product).add_(self.from_features(features))
+        hidden = hidden.add_(parts.of_mention[rows][:, None]).add_(F.embedding(places, parts.of_antecedent)).relu_()
+        scores: Tensor = self.output(self.dropout(hidden)).squeeze(-1)
         return scores.float()
 
 
