@@ -30,7 +30,13 @@ from spanbert.text_words import find_words
 from spanbert.tokenization import PieceTokenizer
 
 TEXT = "Ada met Bob in Oslo. She gave him a book. He read it.\nThen Ada left, and Bob wrote to her."
-SMALL: dict[str, Any] = {"max_length": 24, "train_windows": 2, "hidden_size": 16, "max_span_width": 4}
+SMALL: dict[str, Any] = {
+    "max_length": 24,
+    "train_windows": 2,
+    "hidden_size": 16,
+    "max_span_width": 4,
+    "top_spans_per_word": 0.6,
+}
 
 
 def spans_of(text: str, *mentions: tuple[str, int]) -> tuple[Span, ...]:
