@@ -157,7 +157,9 @@ def test_records_of_another_task_or_of_none_are_errors(name: str, predict: Calla
         assert ("error" in answer) != fits, (other, answer)
 
 
-@pytest.mark.parametrize(("name", "megabytes"), [("question-answering", 5), ("ner", 0.5), ("classification", 0.5), ("coreference", 0.2)])
+@pytest.mark.parametrize(
+    ("name", "megabytes"), [("question-answering", 5), ("ner", 0.5), ("classification", 0.5), ("coreference", 0.2)]
+)
 def test_a_document_of_megabytes_is_read_whole(
     name: str, megabytes: float, predict: Callable[..., list[dict[str, Any]]]
 ) -> None:

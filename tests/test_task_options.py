@@ -97,7 +97,12 @@ def save_config(folder: Path, ours: Any) -> str:
 def test_a_task_is_found_or_the_nearest_named(monkeypatch: pytest.MonkeyPatch) -> None:
     assert find_task("labelled-lines") is LabelledLines
     monkeypatch.setattr(tasks, "TASKS", TASKS)
-    for wrong, right in [("qa", "question-answering"), ("NER", "ner"), ("relatons", "relations"), ("x-y", "ner, coref")]:
+    for wrong, right in [
+        ("qa", "question-answering"),
+        ("NER", "ner"),
+        ("relatons", "relations"),
+        ("x-y", "ner, coref"),
+    ]:
         with pytest.raises(ConfigurationError, match=right):
             find_task(wrong)
 

@@ -19,7 +19,7 @@ from spanbert.predicting import Predictor
 from spanbert.spans import Span
 from spanbert.task import Scored, Window
 from spanbert.task_checkpoints import new_task_model
-from spanbert.tasks.coreference import head
+from spanbert.tasks.coreference import mention_scorer, pair_scorer
 from spanbert.tasks.coreference.config import CoreferenceSettings
 from spanbert.tasks.coreference.decode import best_threshold, gold_clusters, kept_mentions
 from spanbert.tasks.coreference.examples import CoreferenceExample, sorted_clusters
@@ -154,8 +154,8 @@ def test_chunks_change_nothing(make: Make, monkeypatch: pytest.MonkeyPatch) -> N
     model.eval()
     windows = make_windows(repeated(4), task.settings, tokenizer, training=False)
     _, whole = scored_batch(model, [windows])
-    monkeypatch.setattr(head, "_WORDS_AT_ONCE", 5)
-    monkeypatch.setattr(head, "_MENTIONS_AT_ONCE", 3)
+    monkeypatch.setattr(mention_scorer, "_WORDS_AT_ONCE", 5)
+    monkeypatch.setattr(pair_scorer, "_MENTIONS_AT_ONCE", 3)
     _, in_chunks = scored_batch(model, [windows])
     assert whole.keys() == in_chunks.keys()
     for name, tensor in whole.items():
@@ -172,7 +172,7 @@ def test_no_antecedent_is_further_back_than_allowed_and_none_is_later(make: Make
         widths.append(len(rows))
         return choose(projected, parts, starts, rows, most)
 
-    monkeypatch.setattr(head, "_MENTIONS_AT_ONCE", 8)
+    monkeypatch.setattr(pair_scorer, "_MENTIONS_AT_ONCE", 8)
     monkeypatch.setattr(model.pairs, "_choose", counted)
     _, scores = scored_batch(model, [make_windows(repeated(6), task.settings, tokenizer, training=False)])
     starts = scores["mentions"][:, 0]
