@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import shutil
 import statistics
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
@@ -30,7 +29,7 @@ from spanbert.task_checkpoints import load_task_model, save_task_model
 from spanbert.task_options import compose_options, split_options
 from spanbert.tasks import find_task
 from spanbert.training.devices import make_accelerator
-from spanbert.training.progress import format_figures
+from spanbert.training.progress import format_figures, tell
 from spanbert.training.record import now, plot_history, read_history, write_json
 from spanbert.training.run import (
     check_output,
@@ -104,7 +103,7 @@ def finetune_files(config: FinetuneFilesConfig, task: AnyTask) -> FinetunedModel
     check_output(config, [*files, *([config.golden] if config.golden else []), Path(config.model)])
     accelerator = make_accelerator(config)  # joins the other processes, if there are any
     is_main = accelerator.is_main_process
-    say = _say if is_main and not config.quiet else _silent
+    say = tell if is_main and not config.quiet else _silent
     golden = task.golden_examples() if config.golden is None else read_golden_inputs(task, config.golden)
     untaught = task
     task, train, dev = _read(config, task, say)
@@ -311,10 +310,6 @@ def _disk_errors(output: Path) -> Iterator[None]:
         raise TrainingError(
             f"{output}: cannot be written: {error.strerror or error}; make room and go on with --resume"
         ) from error
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr)
 
 
 def _silent(line: str) -> None:
