@@ -8,7 +8,7 @@ only) is no unit and never begins or ends an entity. An entity of the training d
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,7 @@ from spanbert.spans import LabelledSpan, Span
 from spanbert.task import Array, IntArray, Window
 from spanbert.tasks.ner.config import EntitySettings
 from spanbert.tasks.ner.examples import EntityExample
-from spanbert.tokenization import PieceTokenizer
+from spanbert.tokenization import PieceTokenizer, cover_marks
 from spanbert.windows import cut_windows, deciding_windows
 
 Int64Array = npt.NDArray[np.int64]
@@ -68,7 +68,8 @@ def find_units(text: str, words: Sequence[Span] | None, tokenizer: PieceTokenize
         return _units_of_words(text, np.array(words, np.int64).reshape(-1, 2), tokenizer)
     if by_character:
         starts = np.array([place for place, character in enumerate(text) if not character.isspace()], np.int64)
-        return _units_of_words(text, np.stack((starts, starts + 1), 1), tokenizer)
+        units = _units_of_words(text, np.stack((starts, starts + 1), 1), tokenizer)
+        return replace(units, spans=cover_marks(text, units.spans))
     encoding = tokenizer.encode(text)
     firsts = np.flatnonzero(encoding.word_starts)
     lasts = np.append(firsts[1:], len(encoding))[: len(firsts)] - 1
