@@ -150,10 +150,16 @@ def _read(
     located = load_examples(type(task), config.dev, task.settings, strict=config.strict, say=say)
     task = task.learn(examples)
     if unknown := _unknown_label(task, located):
-        raise InputError(
-            f"{unknown.kind}: {unknown.detail}. None of it is in {config.train}: bring examples of it, or take it out",
-            source=str(config.dev),
-            line=unknown.line,
+        if config.strict:
+            raise InputError(
+                f"{unknown.kind}: {unknown.detail}. None of it is in {config.train}: bring examples of it, or take it "
+                "out",
+                source=str(config.dev),
+                line=unknown.line,
+            )
+        say(
+            f"{config.dev}, line {unknown.line}: {unknown.detail}: {config.train} has none of it, so it counts as "
+            "wrong (others like it are not shown)"
         )
     return task, examples, [one.example for one in located]
 
