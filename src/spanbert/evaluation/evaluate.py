@@ -74,7 +74,8 @@ class EvaluateConfig:
     """CPU threads of torch; the default is all cores."""
 
     batch_pieces: int = 8192
-    """Most pieces, padding counted, that go through the model at once."""
+    """Most pieces, padding counted, that go through the model at once. In fp32 the answers do not depend on it; in
+    bf16 probabilities may move in the third decimal."""
 
     strict: bool = False
     """Stop at a bad record; otherwise it is left out, counted and shown."""
