@@ -29,6 +29,7 @@ from spanbert.task_checkpoints import load_task_model, save_task_model
 from spanbert.task_options import compose_options, split_options
 from spanbert.tasks import find_task
 from spanbert.training.devices import make_accelerator
+from spanbert.training.fingerprints import differences
 from spanbert.training.progress import format_figures, tell
 from spanbert.training.record import now, plot_history, read_history, write_json
 from spanbert.training.run import (
@@ -180,9 +181,8 @@ def _finished(config: FinetuneFilesConfig, data: Mapping[str, Any]) -> Finetuned
     shaping = ("task", "files", "settings")
     before = shaping_options(record.get("config", {})) | {name: record.get(name) for name in shaping}
     asked = shaping_options(config_as_json(config)) | {name: data[name] for name in shaping}
-    changed = sorted(name for name in before.keys() | asked.keys() if before.get(name) != asked.get(name))
-    if changed:
-        rows = [f"{name}: was {before.get(name)!r}, now {asked.get(name)!r}" for name in changed]
+    if before != asked:
+        rows = differences(before, asked)
         raise ConfigurationError(
             f"{config.output}: this run is finished, and was made with other options ({'; '.join(rows)}): choose "
             "another --output, or replace it with --overwrite"
