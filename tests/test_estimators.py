@@ -19,6 +19,7 @@ import pytest
 pytest.importorskip("sklearn")
 pd = pytest.importorskip("pandas")
 
+from scipy.sparse import csr_matrix
 from sklearn.base import clone, is_classifier, is_regressor
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV, cross_val_predict, cross_val_score
@@ -143,6 +144,26 @@ def test_several_labels(make: Make) -> None:
     assert estimator.predict_proba(TEXTS).shape == (16, 3)
     assert 0.9 < estimator.score(TEXTS, targets) < 1  # the text without a label is like those with one
     assert len(cross_val_score(clone(estimator).set_params(epochs=1), TEXTS, targets, cv=2)) == 2
+
+
+def test_a_matrix_of_labels(make: Make) -> None:
+    matrix = np.array([[1, 0, 0]] * 8 + [[1, 0, 1]] * 8)
+    estimator = make(MultiLabelTextClassifier, epochs=20, learning_rate=1e-2, batch_size=8).fit(TEXTS, matrix)
+    assert estimator.classes_.tolist() == [0, 1, 2]
+    np.testing.assert_array_equal(estimator.predict(TEXTS), matrix)
+    probabilities = estimator.predict_proba(TEXTS)
+    assert probabilities.shape == matrix.shape
+    assert not probabilities[:, 1].any(), "no text has this label: it is never predicted"
+    assert estimator.score(TEXTS, matrix) == 1
+    assert estimator.score(TEXTS, csr_matrix(matrix)) == 1
+    frame = pd.DataFrame(matrix.astype(bool), columns=["film", "never", "mess"])
+    named = make(MultiLabelTextClassifier).fit(TEXTS, frame)
+    assert named.classes_.tolist() == ["film", "never", "mess"]
+    assert pickle.loads(pickle.dumps(named)).predict(TEXTS).shape == matrix.shape
+    with pytest.raises(InputError, match="0 and 1"):
+        make(MultiLabelTextClassifier).fit(TEXTS, matrix * 2)
+    with pytest.raises(InputError, match="twice"):
+        make(MultiLabelTextClassifier).fit(TEXTS, matrix.tolist())
 
 
 def test_numbers(make: Make) -> None:

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 from fake_task import FakeExample, FakePredictor
 from safetensors.torch import load_file, save_file
 from tiny_classifier import tiny_classifier
@@ -15,6 +16,7 @@ from spanbert.errors import CheckpointError, InputError
 from spanbert.golden import GOLDEN_FILE, check_golden, make_golden, read_golden_inputs
 from spanbert.loading import load
 from spanbert.predicting import Predictor
+from spanbert.task_checkpoints import load_task_model
 
 EXAMPLES = [FakeExample("1", "short"), FakeExample("2", "a longer text, with 漢字 and 🚀")]
 
@@ -83,14 +85,32 @@ def test_changed_scores_are_an_error_that_shows_everything(folder: Path, monkeyp
         assert part in message
 
 
+class RoundingPredictor(FakePredictor):
+    """Its scores are off by a share in one precision only."""
+
+    off: str
+    share: float
+
+    def _scored(self, item: Any) -> Any:
+        self.weight = 0.1 * (1 + self.share * (self.precision == self.off))
+        return super()._scored(item)
+
+
 @pytest.mark.parametrize(
-    ("precision", "share", "passes"),
-    [("fp32", 1e-5, True), ("fp32", 1e-2, False), ("bf16", 1e-2, True), ("bf16", 0.5, False)],
+    ("precision", "off", "share", "passes"),
+    [
+        ("fp32", "fp32", 1e-5, True),
+        ("fp32", "fp32", 1e-2, False),
+        ("bf16", "bf16", 1e-2, True),
+        ("bf16", "bf16", 0.5, False),
+        ("bf16", "fp32", 1e-2, False),  # what bf16 would hide shows in fp32
+    ],
 )
 def test_what_rounding_does_passes_within_the_precision(
-    folder: Path, precision: str, share: float, passes: bool
+    folder: Path, precision: str, off: str, share: float, passes: bool
 ) -> None:
-    predictor = FakePredictor(weight=0.1 * (1 + share), precision=precision)
+    predictor = RoundingPredictor(precision=precision)
+    predictor.off, predictor.share = off, share
     if passes:
         assert check_golden(predictor, folder)
     else:
@@ -127,9 +147,38 @@ def test_changed_answers_can_be_accepted_or_skipped(folder: Path) -> None:
     assert [path.name for path in folder.iterdir() if path.name.startswith(".")] == []
 
 
-def test_a_model_without_stored_answers_passes(folder: Path) -> None:
+def test_a_model_without_stored_answers_passes_with_a_warning(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / GOLDEN_FILE).unlink()
     assert not check_golden(FakePredictor(weight=3), folder)
+    assert "warning: " in (err := capsys.readouterr().err)
+    assert f"{folder} has no golden.json" in err
+    assert not check_golden(FakePredictor(), folder, "skip")
+    assert capsys.readouterr().err == ""
+
+
+def test_answers_are_stored_in_fp32_whatever_the_model_is_run_in() -> None:
+    predictor = RoundingPredictor(precision="bf16")
+    predictor.off, predictor.share = "bf16", 0.1
+    stored = json.loads(make_golden(predictor, EXAMPLES))
+    assert stored["made_with"]["precision"] == "fp32"
+    assert stored["examples"] == json.loads(make_golden(FakePredictor(), EXAMPLES))["examples"]
+    assert predictor.precision == "bf16"
+
+
+def test_the_difference_is_shown_however_late_in_an_answer_it_stands(folder: Path) -> None:
+    path = folder / GOLDEN_FILE
+    examples = [FakeExample("1", "a long text " * 200)]
+    stored = make_golden(FakePredictor(), examples)
+    content = json.loads(stored)
+    content["examples"][0]["prediction"]["text"] = "a long text " * 150 + "a short text " + "a long text " * 49
+    path.write_text(json.dumps(content), encoding="utf-8")
+    with pytest.raises(CheckpointError) as caught:
+        check_golden(FakePredictor(), folder)
+    then, now = (line for line in str(caught.value).splitlines() if line.startswith("  answer "))
+    assert "a short text" in then
+    assert "a short text" not in now
+    assert max(len(then), len(now)) < 400
+    assert "... " in now
 
 
 @pytest.mark.parametrize("home", ["a file", "read-only"])
@@ -239,6 +288,26 @@ def test_a_spoilt_model_is_refused(model_folder: Path, spoil: Any, message: str)
     load(model_folder, device="cpu", precision="fp32", golden="skip")
     load(model_folder, device="cpu", precision="fp32", golden="accept")
     load(model_folder, device="cpu", precision="fp32")
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_noise_of_two_per_cent_on_every_matrix_shows_in_every_precision(model_folder: Path, precision: str) -> None:
+    def predictor() -> Predictor[Any, Any]:
+        made = Predictor(*load_task_model(model_folder), device="cpu", precision="fp32")
+        made.precision = precision  # bf16 in software: slow, and the same numbers
+        return made
+
+    assert check_golden(predictor(), model_folder)
+    weights = load_file(model_folder / "model.safetensors")
+    torch.manual_seed(0)
+    noisy = {
+        name: value + 0.02 * value.std() * torch.randn_like(value)
+        for name, value in weights.items()
+        if value.dim() == 2
+    }
+    save_file(weights | noisy, model_folder / "model.safetensors")
+    with pytest.raises(CheckpointError, match=r"and 0\.001 is tolerated"):
+        check_golden(predictor(), model_folder)
 
 
 def test_a_second_load_computes_nothing(model_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,6 +19,7 @@ from tiny_classifier import LABELS, TEXTS, tiny_classifier
 from tiny_models import save_bert, tiny_bert
 
 import spanbert.loading
+from spanbert.cli import main
 from spanbert.errors import CheckpointError, ConfigurationError, InputError
 from spanbert.loading import SpanBertPredictor
 from spanbert.predict import PredictConfig, run
@@ -178,6 +179,37 @@ def test_an_output_file_gets_its_name_when_it_is_complete(predict: Callable[...,
         predict('{"text": "a"}', output=tmp_path / "input.jsonl")
     with pytest.raises(ConfigurationError, match="is a folder"):
         predict('{"text": "a"}', output=tmp_path)
+
+
+def test_files_of_the_model_are_not_written_over(classifier: Path, tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"text": "a"}')
+    before = (classifier / "config.json").read_bytes()
+    with pytest.raises(ConfigurationError, match=r"config\.json is a file of the model"):
+        run(PredictConfig(model=str(classifier), file=str(path), output=classifier / "config.json"))
+    assert (classifier / "config.json").read_bytes() == before
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no such limit")
+def test_no_room_for_the_answers_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    import resource
+
+    monkeypatch.setattr(spanbert.loading, "load", lambda *_, **__: SpanBertPredictor(FakePredictor()))
+    path, output = tmp_path / "a.jsonl", tmp_path / "answers.jsonl"
+    path.write_text('{"text": "some words"}\n' * 1000)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
+    try:
+        status = main(["predict", "model", str(path), "--output", str(output), "--quiet"])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert status == 1
+    stopped, error = capsys.readouterr().err.splitlines()
+    assert "answers.jsonl.partial" in stopped
+    assert error.startswith("spanbert predict: error: cannot write: ")
+    assert not output.exists()
 
 
 def test_numbers_have_as_many_digits_as_mean_something() -> None:

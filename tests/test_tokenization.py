@@ -1,4 +1,5 @@
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -145,6 +146,31 @@ def test_cjk_ideographs_are_words_of_their_own_and_kana_run_on(cased: PieceToken
 
 def rows_by_word(encoding: Encoding) -> list[np.ndarray]:
     return [np.flatnonzero(encoding.words == word) for word in range(encoding.words[-1] + 1)]
+
+
+MARKS = "\u0308\u0301\ufe0f\u200d\U000e0100"
+
+
+@given(words=st.lists(st.text(st.sampled_from(f"aoé京{MARKS}"), min_size=1, max_size=5), max_size=6))
+@settings(max_examples=100, deadline=None)
+def test_marks_belong_to_the_letter_before_them(
+    cased: PieceTokenizer, uncased: PieceTokenizer, words: list[str]
+) -> None:
+    words = [f"o{word}" for word in words]
+    text = " ".join(words)
+    for tokenizer in (cased, uncased):
+        encoding = tokenizer.encode(text)
+        covered = np.zeros(len(text), np.bool_)
+        for start, end in encoding.offsets.tolist():
+            covered[start:end] = True
+        assert "".join(np.array(list(text))[~covered]).strip() == "", "nothing but white space lies between pieces"
+        ends = set(encoding.offsets[:, 1].tolist())
+        assert {match.end() for match in re.finditer(r"\S+", text)} <= ends
+
+
+def test_what_is_dropped_and_no_mark_belongs_to_no_piece(uncased: PieceTokenizer) -> None:
+    assert uncased.encode("a\u0308\u200b a\x00").offsets.tolist() == [[0, 2], [4, 5]]
+    assert uncased.encode("a \u0308a").offsets.tolist() == [[0, 1], [3, 4]]
 
 
 def test_offsets_count_code_points_after_emoji_and_accents(cased: PieceTokenizer, uncased: PieceTokenizer) -> None:

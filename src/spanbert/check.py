@@ -77,6 +77,7 @@ class CheckedFile:
         lengths: how long its texts are; None without an example.
         labels: what a model that learns from it could predict; None where the task has no labels (or nothing is to be
             learned from the file).
+        entity_types: the types of entities that it would know; None where the task has none.
     """
 
     source: str
@@ -85,6 +86,7 @@ class CheckedFile:
     counts: Mapping[str, Mapping[str, int]]
     lengths: Lengths | None
     labels: tuple[str, ...] | None = None
+    entity_types: tuple[str, ...] | None = None
 
 
 def run(config: CheckConfig, task: AnyTask, options: Any) -> int:
@@ -129,6 +131,7 @@ def check_file(
     examples = [item.example for item in located]
     problems += task.check(located, options)
     labels: tuple[str, ...] | None = None
+    types: tuple[str, ...] | None = None
     if not examples:
         problems.append(Problem(0, "no example", "nothing in the file can be used"))
     elif training:
@@ -138,6 +141,7 @@ def check_file(
             problems.append(Problem(0, "nothing to learn", str(error), skipped=False))
         else:
             labels = getattr(learned.settings, "labels", None)
+            types = getattr(learned.settings, "entity_types", None)
     return CheckedFile(
         source=source_name(path),
         examples=located,
@@ -145,6 +149,7 @@ def check_file(
         counts=task.describe(examples),
         lengths=measure_lengths([task.text_of(example) for example in examples], measure) if examples else None,
         labels=labels,
+        entity_types=types,
     )
 
 
@@ -159,6 +164,8 @@ def compare_files(task: AnyTask, train: CheckedFile, dev: CheckedFile) -> Iterat
         for name in sorted(numbers.keys() - set(train.labels)):
             detail = f"{name!r} ({title}): {counted(numbers[name], 'case')}, none in {train.source}"
             yield Problem(0, "only in the dev file", detail, skipped=False)
+    if train.entity_types:
+        yield from _compare_types(train, dev)
     texts = {task.text_of(item.example): item.line for item in reversed(train.examples)}
     for item in dev.examples:
         if (line := texts.get(task.text_of(item.example))) is not None:
@@ -171,6 +178,17 @@ def compare_files(task: AnyTask, train: CheckedFile, dev: CheckedFile) -> Iterat
             first = train.examples[places[item.example.id]]
             detail = f"the id {item.example.id!r} is also that of line {first.line:,} of {train.source}"
             yield Problem(item.line, "id in both files", detail, skipped=False)
+
+
+def _compare_types(train: CheckedFile, dev: CheckedFile) -> Iterator[Problem]:
+    """Types of entities that only the second file has, or that it should have and has not."""
+    types = {entity.type for item in dev.examples for entity in item.example.entities}
+    if types == {None}:
+        detail = f"no entity has a type, and those of {train.source} have: a model that learned types judges worse"
+        yield Problem(0, "no types in the dev file", detail, skipped=False)
+    for name in sorted(types - {None, *(train.entity_types or ())}):
+        detail = f"{name!r} (entity types): none in {train.source}; such entities are taken as without a type"
+        yield Problem(0, "only in the dev file", detail, skipped=False)
 
 
 # Showing

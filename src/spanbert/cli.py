@@ -5,6 +5,7 @@ Nothing of a verb is imported before it is asked for, so that `spanbert --help` 
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import importlib
 import os
@@ -123,15 +124,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
-    except BrokenPipeError:
-        # The reader of our output has gone (`| head`); without this Python would complain once more at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # the reader of our output has gone (`| head`)
+        _let_go_of_stdout()
         return 141
     except OSError as error:
-        if error.errno != errno.ENOSPC:
+        if error.errno not in _NO_ROOM:
             raise
-        print(f"spanbert {name}: error: the disk is full: {error}", file=sys.stderr)
+        print(f"spanbert {name}: error: cannot write: {error}", file=sys.stderr)
+        _let_go_of_stdout()
         return 1
+
+
+_NO_ROOM = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
+"""The disk is full, or what the user may write to it."""
+
+
+def _let_go_of_stdout() -> None:
+    """Without this Python would try at exit to write what is left over, and complain once more."""
+    with contextlib.suppress(OSError, ValueError):  # in tests it is no file
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _run(name: str, words: Sequence[str]) -> int:

@@ -117,6 +117,27 @@ def parse_json_lines(lines: Iterable[tuple[int, str]]) -> Iterator[JsonRecord | 
                 yield Problem(line, "not an object", f"a JSON object is needed, not {type(value).__name__}")
 
 
+def other_texts(line: int, spans: Iterable[object], text: str, id: str) -> Iterator[Problem]:
+    """A problem for each span of a record (`start`, `end`) whose own `text` is not what stands there.
+
+    Mostly the offsets are wrong: they count bytes or UTF-16 units, or come from another version of the text. They are
+    used all the same, since only they say which of several places is meant.
+    """
+    for span in spans:
+        given = span.get("text") if isinstance(span, dict) else None
+        if isinstance(span, dict) and isinstance(given, str):
+            start, end = span["start"], span["end"]
+            if (found := text[start:end]) != given:
+                detail = (
+                    f"{start}..{end} is {_shortened(found)}, not {_shortened(given)} (id {id!r}); the offsets are used"
+                )
+                yield Problem(line, "text is not at its offsets", detail, skipped=False)
+
+
+def _shortened(text: str) -> str:
+    return repr(text if len(text) <= 40 else text[:39] + "…")
+
+
 def input_file(path: str | Path) -> InputFile:
     """A data file by its name, compressed as its ending says, or "-" for standard input; opening it comes later.
 

@@ -4,7 +4,9 @@ They are compared once for each combination of library versions, processor, prec
 are asked of each input:
 
 * Is the text cut into the same word pieces? There is no tolerance.
-* Are the scores the same, within the tolerance of the precision?
+* Are the scores the same, computed in fp32? They are stored as fp32 gives them, whatever the model is run in, since the
+  tolerance that bf16 needs would hide more than it shows. A model that is run in bf16 is asked again in bf16, with that
+  tolerance: this finds a precision that is broken, and nothing finer.
 * Does the decoder, given the scores of then, give the answer of then? It computes no more than a sum here and there, so
   its answer has to be equal, and ties between today's scores, which rounding may decide either way, play no part.
 """
@@ -12,7 +14,9 @@ are asked of each input:
 from __future__ import annotations
 
 import base64
+import copy
 import hashlib
+import itertools
 import json
 import math
 import os
@@ -28,6 +32,7 @@ from spanbert.durable_files import hash_file
 from spanbert.errors import CheckpointError, InputError
 from spanbert.example_files import read_json_lines
 from spanbert.task import Problem, Scored, Task
+from spanbert.training.progress import warn
 from spanbert.training.record import versions, write_json
 
 if TYPE_CHECKING:
@@ -40,7 +45,7 @@ Golden = Literal["check", "accept", "skip"]
 _FORMAT = 1
 _TOLERANCE = {"fp32": 1e-3, "bf16": 0.25}
 """By precision, the largest difference of a score, as a share of the larger of 1, the score, and the size of the scores
-around it. Another processor moves fp32 scores by about 1e-5; a wrong library by more than their own size."""
+around it. Another processor moves fp32 scores by about 1e-5, bf16 those of a deep encoder by several hundredths."""
 _DECODER_TOLERANCE = 1e-4
 _MOST_NUMBERS = 200_000
 """Scores of one input, about a megabyte in the file."""
@@ -52,7 +57,7 @@ Scores = Sequence[Mapping[str, npt.NDArray[np.float32]]]
 
 
 def make_golden(predictor: Predictor[Any, Any], examples: Iterable[Any]) -> str:
-    """The text of `golden.json`: what the model says today of a few examples.
+    """The text of `golden.json`: what the model says today of a few examples, in fp32 whatever it is run in.
 
     Args:
         predictor: the model, with all that its task learned.
@@ -61,6 +66,7 @@ def make_golden(predictor: Predictor[Any, Any], examples: Iterable[Any]) -> str:
     Raises:
         InputError: an example is too long.
     """
+    predictor = _in_precision(predictor, "fp32")
     entries = [_entry(predictor.task, scored) for scored in predictor.score(examples)]
     return json.dumps(
         {"format": _FORMAT, "made_with": _circumstances(predictor), "examples": entries}, ensure_ascii=False, indent=1
@@ -88,7 +94,7 @@ def read_golden_inputs(task: Task[Any, Any], path: str | Path) -> list[Any]:
 
 def check_golden(predictor: Predictor[Any, Any], folder: str | Path, mode: Golden = "check") -> bool:
     """Compare what the model says today with what is stored beside it, unless that was done before under the same
-    circumstances; a model without stored answers passes.
+    circumstances; a model without stored answers passes with a warning.
 
     Args:
         predictor: the model as it was loaded from `folder`.
@@ -102,7 +108,13 @@ def check_golden(predictor: Predictor[Any, Any], folder: str | Path, mode: Golde
         CheckpointError: an answer has changed, or the file is damaged or cannot be written.
     """
     path = Path(folder) / GOLDEN_FILE
-    if mode == "skip" or not path.is_file():
+    if mode == "skip":
+        return False
+    if not path.is_file():
+        warn(
+            f"{folder} has no {GOLDEN_FILE}: nothing tells whether its answers are still those of the day it was made; "
+            '--golden skip (in Python golden="skip") opens it without this warning'
+        )
         return False
     stored = _read(path, predictor.task)
     if mode == "accept":
@@ -116,12 +128,23 @@ def check_golden(predictor: Predictor[Any, Any], folder: str | Path, mode: Golde
     memory = _memory_of(circumstances)
     if memory is not None and memory.is_file():
         return False
-    tolerance = max(_TOLERANCE[predictor.precision], _TOLERANCE[stored.made_with["precision"]])
-    for entry, scored in zip(stored.entries, predictor.score(stored.examples), strict=True):
-        if (difference := _difference(predictor, entry, scored, tolerance)) is not None:
-            raise CheckpointError(_complaint(predictor, path, stored.made_with, entry, scored, difference))
+    for precision in dict.fromkeys(("fp32", predictor.precision)):
+        asked = _in_precision(predictor, precision)
+        tolerance = max(_TOLERANCE[precision], _TOLERANCE[stored.made_with["precision"]])
+        for entry, scored in zip(stored.entries, asked.score(stored.examples), strict=True):
+            if (difference := _difference(asked, entry, scored, tolerance)) is not None:
+                raise CheckpointError(_complaint(asked, path, stored.made_with, entry, scored, difference))
     _remember(memory, circumstances)
     return True
+
+
+def _in_precision(predictor: Predictor[Any, Any], precision: str) -> Predictor[Any, Any]:
+    """The same model, run in another precision: its weights are fp32 in both."""
+    if predictor.precision == precision:
+        return predictor
+    other = copy.copy(predictor)
+    other.precision = precision
+    return other
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,8 +214,8 @@ def _difference(
     )
     if not _equal(entry["prediction"], decoded):
         return (
-            f"the scores are the same, but they are now decoded to {_short(decoded)}: the settings in config.json, the "
-            "decoder or numpy are other ones"
+            f"the scores are the same, but they are now decoded to {_short_pair(entry['prediction'], decoded)[1]}: the "
+            "settings in config.json, the decoder or numpy are other ones"
         )
     return None
 
@@ -273,12 +296,13 @@ def _complaint(
 ) -> str:
     now = _circumstances(predictor)
     others = [f"{name} {made_with.get(name)} -> {now[name]}" for name in now if made_with.get(name) != now[name]]
+    answer_then, answer_now = _short_pair(entry["prediction"], predictor.task.decode(scored).to_json())
     changes = "; ".join(others) or "the same as then, so the files of the model or this machine have changed"
     return (
         f"{path.parent}: this model no longer gives the answers that were stored with it ({path.name})\n"
         f"  input       {_short(entry['input'])}\n"
-        f"  answer then {_short(entry['prediction'])}\n"
-        f"  answer now  {_short(predictor.task.decode(scored).to_json())}\n"
+        f"  answer then {answer_then}\n"
+        f"  answer now  {answer_now}\n"
         f"  difference  {difference}\n"
         f"  versions    {changes}\n"
         "Its answers are not to be trusted here: install the versions of then, or bring the model's folder here again. "
@@ -290,6 +314,18 @@ def _complaint(
 def _short(value: object) -> str:
     text = json.dumps(value, ensure_ascii=False)
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]} ..."
+
+
+def _short_pair(then: object, now: object) -> tuple[str, str]:
+    """Two values as JSON, both cut to the surroundings of where they first differ."""
+    texts = [json.dumps(value, ensure_ascii=False) for value in (then, now)]
+    place = sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], zip(*texts, strict=False)))
+    start = 0 if max(map(len, texts)) <= _SHOWN or place < _SHOWN // 2 else place - _SHOWN // 2
+    cut = [("... " if start else "") + text[start : start + _SHOWN] for text in texts]
+    then_, now_ = (
+        short + (" ..." if start + _SHOWN < len(text) else "") for short, text in zip(cut, texts, strict=True)
+    )
+    return then_, now_
 
 
 # Pieces and scores as JSON: scores by their bits, since numbers in decimal digits would be several times longer

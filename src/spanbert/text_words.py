@@ -7,13 +7,13 @@ on such. A word that the tokenizer drops (zero-width or control characters only)
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from spanbert.spans import Span
-from spanbert.tokenization import PieceTokenizer
+from spanbert.tokenization import PieceTokenizer, cover_marks
 
 Int64Array = npt.NDArray[np.int64]
 
@@ -51,7 +51,8 @@ def find_words(text: str, words: Sequence[Span] | None, tokenizer: PieceTokenize
         return _given_words(text, np.array(words, np.int64).reshape(-1, 2), tokenizer)
     if by_character:
         starts = np.array([place for place, character in enumerate(text) if not character.isspace()], np.int64)
-        return _given_words(text, np.stack((starts, starts + 1), 1), tokenizer)
+        found = _given_words(text, np.stack((starts, starts + 1), 1), tokenizer)
+        return replace(found, spans=cover_marks(text, found.spans))
     encoding = tokenizer.encode(text)
     firsts = np.flatnonzero(encoding.word_starts)
     lasts = np.append(firsts[1:], len(encoding))[: len(firsts)] - 1

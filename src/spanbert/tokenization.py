@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -26,14 +27,19 @@ from spanbert.vocabulary import train_vocabulary
 
 IdArray = npt.NDArray[np.int32]
 
+_FIRST_MARK = 0x300
+"""Unicode has no combining mark before this."""
+_JOINERS = "\u200c\u200d"
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Encoding:
     """The T pieces of one text, without [CLS] and [SEP].
 
     ids: int32 [T], the pieces.
-    offsets: int64 [T, 2], each piece's half-open span in code points of the text exactly as given. Characters that
-        the normaliser drops (zero-width ones, control characters) lie inside a span or between two.
+    offsets: int64 [T, 2], each piece's half-open span in code points of the text exactly as given. Combining marks and
+        joiners that the normaliser drops belong to the piece before them; other characters that it drops (zero-width
+        spaces, control characters) lie inside a span or between two.
     words: int64 [T], the number of each piece's word, counted from 0, never falling.
     """
 
@@ -266,11 +272,35 @@ class PieceTokenizer:
 
 def _encoding(result: tokenizers.Encoding, text: str, segmenter: Segmenter | None) -> Encoding:
     words = np.array(result.word_ids, dtype=np.int64)
-    offsets = np.array(result.offsets, dtype=np.int64).reshape(-1, 2)
+    offsets = cover_marks(text, np.array(result.offsets, dtype=np.int64).reshape(-1, 2))
     if segmenter is not None and len(words):
         spans = np.array(segmenter(text), dtype=np.int64).reshape(-1, 2)
         words = _join_words(words, offsets[:, 0], spans)
     return Encoding(np.array(result.ids, dtype=np.int32), offsets, words)
+
+
+def cover_marks(text: str, spans: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Let spans of a text, int64 [T, 2] and ascending, end behind the marks that belong to their last character.
+
+    These are combining marks (variation selectors are among them) and joiners, as far as the next span. A normaliser
+    that strips accents drops them, and the library's offsets then end before them: "Malmo\\u0308" would lose its dots.
+    """
+    if text.isascii() or not len(spans):
+        return spans
+    ends = spans[:, 1]
+    limits = np.append(spans[1:, 0], len(text))
+    codes = np.frombuffer(text.encode("utf-32-le"), np.uint32)
+    gaps = np.flatnonzero(ends < limits)
+    gaps = gaps[codes[ends[gaps]] >= _FIRST_MARK]
+    if not len(gaps):
+        return spans
+    covered = spans.copy()
+    for number in gaps.tolist():
+        end, limit = int(ends[number]), int(limits[number])
+        while end < limit and (text[end] in _JOINERS or unicodedata.category(text[end])[0] == "M"):
+            end += 1
+        covered[number, 1] = end
+    return covered
 
 
 def _join_words(

@@ -63,8 +63,9 @@ def read_tokenizer(name_or_path: str | Path) -> Tokenizer:
         return _from_json(folder / "tokenizer.json", config)
     if (folder / "vocab.txt").is_file():
         return _from_vocabulary(folder / "vocab.txt", config)
-    if (folder / "checkpoints").is_dir() and (folder / "run.json").is_file():
-        raise CheckpointError(f"{folder}: this run has no model yet: finish it with `spanbert pretrain ... --resume`")
+    if (folder / "run.json").is_file():
+        verb = _read_json(folder / "run.json").get("verb", "pretrain")
+        raise CheckpointError(f"{folder}: this run has no model yet: finish it with `spanbert {verb} ... --resume`")
     raise CheckpointError(f"{folder} holds neither tokenizer.json nor vocab.txt")
 
 

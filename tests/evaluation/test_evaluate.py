@@ -142,12 +142,14 @@ def test_bad_records_are_left_out_or_stop_it(tuned: Tuned, evaluate: Callable[..
 def test_what_cannot_be_done_is_said_before_anything_is_computed(
     tuned: Tuned, evaluate: Callable[..., Any], tmp_path: Path, encoder_folder: Path
 ) -> None:
-    _, dev = tuned("classification")
+    model, dev = tuned("classification")
     (tmp_path / "file").write_text("")
     for words, message in {
         ("--output", str(tmp_path / "file" / "report.html")): "cannot be written",
         ("--predictions", str(dev)): "is the file of examples",
         ("--output", str(dev)): "is the file of examples",
+        ("--output", str(model / "model.safetensors")): "is a file of the model",
+        ("--predictions", str(model / "config.json")): "is a file of the model",
         ("--samples", "-1"): "--samples is at least 0",
         ("--seed", "-1"): "--seed is at least 0",
         ("--threads", "0"): "--threads is at least 1",
@@ -161,6 +163,19 @@ def test_what_cannot_be_done_is_said_before_anything_is_computed(
     assert status == 1
     assert "missing.jsonl" in err
     assert main(["evaluate", str(encoder_folder), str(dev)]) != 0  # only pre-trained: takes a corpus
+
+
+def test_files_are_written_when_nobody_reads_the_table(
+    tuned: Tuned, evaluate: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(*_: object) -> None:
+        raise BrokenPipeError
+
+    monkeypatch.setattr("spanbert.evaluation.evaluate.print_figures", gone)
+    status, _, _ = evaluate("classification", "--predictions", str(tmp_path / "predictions.jsonl"))
+    assert status == 141
+    assert (tmp_path / "report.html").exists()
+    assert len(read_records(tmp_path / "predictions.jsonl")) == len(read_records(tuned("classification")[1]))
 
 
 def test_changed_golden_answers_stop_it_unless_they_are_skipped(

@@ -13,7 +13,9 @@ import spanbert
 from spanbert.errors import CheckpointError, ConfigurationError, InputError
 
 
-def test_labels_of_dev_that_training_lacks_are_named_with_their_line(tune: Tune, files: Files, tmp_path: Path) -> None:
+def test_labels_of_dev_that_training_lacks_count_as_wrong_and_are_an_error_with_strict(
+    tune: Tune, files: Files, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     for task, change in {
         "classification": {"label": "astrology"},
         "ner": {"entities": [{"start": 0, "end": 3, "label": "PLANET"}]},
@@ -22,8 +24,12 @@ def test_labels_of_dev_that_training_lacks_are_named_with_their_line(tune: Tune,
         records = read_records(files(task)[1])
         dev = write_records(tmp_path / f"{task}.jsonl", [records[0], records[1] | change])
         with pytest.raises(InputError, match=rf"{task}.jsonl, line 2: unknown label.*(astrology|PLANET|orbits)"):
-            tune(task, dev=dev)
-    assert not (tmp_path / "model").exists()
+            tune(task, dev=dev, strict=True)
+        assert not (tmp_path / task).exists()
+        metrics = tune(task, dev=dev, steps=1, quiet=False, output=tmp_path / task).metrics
+        assert f"{task}.jsonl, line 2: " in (err := capsys.readouterr().err)
+        assert "counts as wrong" in err
+        assert metrics["accuracy" if task == "classification" else "f1"] < 100
 
 
 def test_labels_that_dev_lacks_are_no_problem(tune: Tune, files: Files, tmp_path: Path) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+import os
+import sys
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
-from spanbert.training.progress import LineReporter, LiveReporter, Reporter, format_figures, make_reporter
+from spanbert.training.progress import LineReporter, LiveReporter, Reporter, format_figures, make_reporter, warn
 
 FIGURES = {
     "mlm_loss": 6.1234,
@@ -17,6 +19,20 @@ FIGURES = {
     "pieces_per_second": 12345.0,
     "learning_rate": 1e-4,
 }
+
+
+def test_a_reader_that_has_gone_does_not_end_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    stderr = os.fdopen(writer, "w", buffering=1)
+    monkeypatch.setattr(sys, "stderr", stderr)
+    with LineReporter(100, seconds=0) as line_reporter:
+        line_reporter.begin(50)
+        line_reporter.step(60, FIGURES)
+        line_reporter.say("more")
+    warn("something")
+    with pytest.raises(BrokenPipeError):
+        stderr.close()
 
 
 def test_plain_lines_have_everything_and_the_time_left(capsys: pytest.CaptureFixture[str]) -> None:

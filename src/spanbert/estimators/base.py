@@ -109,6 +109,15 @@ class TaskEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no
     def _answer(self, record: Mapping[str, Any], target: Any) -> dict[str, Any]:
         """What the record has besides when its target is known."""
 
+    def _targets(self, y: Any) -> list[Any]:
+        """y as a list; a column (a DataFrame or an array of one) counts as its values."""
+        if y is None:
+            raise InputError("y is missing: there is nothing to learn from or to compare with")
+        targets = rows_of(y, name="y")
+        if getattr(y, "ndim", 1) == 2 and y.shape[1] == 1:
+            targets = [next(iter(row.values())) if isinstance(row, Mapping) else row[0] for row in targets]
+        return targets
+
     def _begin(self, rows: Sequence[Any], targets: Sequence[Any]) -> None:
         """Learn from the training data what the task does not."""
 
@@ -130,14 +139,14 @@ class TaskEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no
             ConfigurationError: an option is unknown or out of range.
             CheckpointError: there is no such model, or it is not BERT's.
         """
-        rows, targets = rows_of(X), _targets_of(y)
+        rows, targets = rows_of(X), self._targets(y)
         self._begin(rows, targets)
         with tempfile.TemporaryDirectory(prefix="spanbert-") as folder:
             task, config = self._configured(Path(folder) / "run")
             train = self._examples(rows, targets)
             self._look_at(train)
             if dev is not None:
-                dev_examples = self._examples(rows_of(dev[0]), _targets_of(dev[1]))
+                dev_examples = self._examples(rows_of(dev[0]), self._targets(dev[1]))
             elif self.dev_share:
                 train, dev_examples = split(task, train, self.dev_share, seed=self.seed)
             else:
@@ -172,7 +181,7 @@ class TaskEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no
     def score(self, X: Any, y: Any) -> float:  # noqa: N803
         """The task's main figure as a share from 0 to 1; more is better."""
         check_is_fitted(self)
-        gold = self._examples(rows_of(X), _targets_of(y))
+        gold = self._examples(rows_of(X), self._targets(y))
         task = self.predictor_.task
         figures = task.compare(gold, list(self.predictor_.predict(gold)), task.settings).figures()
         return figures[self._figure(task)] / 100
@@ -267,16 +276,6 @@ class TaskEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no
             except InputError as error:
                 raise InputError(str(error), source=f"row {number}") from error
         return examples
-
-
-def _targets_of(y: Any) -> list[Any]:
-    """y as a list; a column (a DataFrame or an array of one) counts as its values."""
-    if y is None:
-        raise InputError("y is missing: there is nothing to learn from or to compare with")
-    targets = rows_of(y, name="y")
-    if getattr(y, "ndim", 1) == 2 and y.shape[1] == 1:
-        targets = [next(iter(row.values())) if isinstance(row, Mapping) else row[0] for row in targets]
-    return targets
 
 
 def _check_names(options: Mapping[str, Any], known: set[str], parameters: Mapping[str, Any]) -> None:

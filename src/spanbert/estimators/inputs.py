@@ -47,6 +47,31 @@ def _none_if_missing(value: Any) -> Any:
     return None if is_missing(value) else value
 
 
+def indicator_columns(y: Any) -> list[Any] | None:
+    """The labels of a 0/1 matrix [texts, labels]: a DataFrame's columns, or their numbers; None for anything else.
+
+    A matrix is a two-dimensional array, DataFrame or sparse matrix of numbers or truth values; a list of lists is not.
+    """
+    if getattr(y, "ndim", 1) != 2:
+        return None
+    if hasattr(y, "columns"):
+        kinds = [getattr(dtype, "kind", "O") for dtype in y.dtypes]
+        return y.columns.tolist() if kinds and all(kind in "biuf" for kind in kinds) else None
+    return list(range(y.shape[1])) if y.dtype.kind in "biuf" else None
+
+
+def indicated_labels(y: Any, columns: Sequence[Any]) -> list[list[Any]]:
+    """The labels of each row of a 0/1 matrix.
+
+    Raises:
+        InputError: it holds something else than 0 and 1.
+    """
+    values = np.asarray(y.toarray() if hasattr(y, "toarray") else y)
+    if not np.isin(values, (0, 1)).all():
+        raise InputError("y is a matrix of numbers: it must hold 0 and 1 only, a column for each label")
+    return [[columns[number] for number in np.flatnonzero(row).tolist()] for row in values]
+
+
 def ragged(values: Sequence[Any]) -> npt.NDArray[np.object_]:
     """Values of any kind as an array of one axis, which `cross_val_predict` can join and index."""
     array = np.empty(len(values), dtype=object)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +12,7 @@ from sklearn.utils.multiclass import check_classification_targets
 
 from spanbert.errors import InputError
 from spanbert.estimators.base import TaskEstimator
-from spanbert.estimators.inputs import is_missing, ragged
+from spanbert.estimators.inputs import indicated_labels, indicator_columns, is_missing, ragged
 
 
 class _TextEstimator(TaskEstimator):
@@ -35,7 +35,7 @@ class _TextEstimator(TaskEstimator):
         """float64 [texts, classes]."""
         names = [str(label) for label in classes.tolist()]
         predicted = [dict(prediction.probabilities) for prediction in self.predictions(X)]
-        return np.array([[one[name] for name in names] for one in predicted]).reshape(-1, len(names))
+        return np.array([[one.get(name, 0.0) for name in names] for one in predicted]).reshape(-1, len(names))
 
 
 class TextClassifier(ClassifierMixin, _TextEstimator):  # type: ignore[misc]  # scikit-learn has no types
@@ -81,26 +81,43 @@ class MultiLabelTextClassifier(_TextEstimator):
 
     Args: see `TaskEstimator`.
 
-    X is as for `TextClassifier`; y holds a list (tuple, set) of labels for each text. Such ragged targets are no
-    `ClassifierMixin`: scikit-learn splits them without stratification, and its own scorers do not read them. `score` is
-    the micro-averaged F1, from 0 to 1.
+    X is as for `TextClassifier`; y holds a list (tuple, set) of labels for each text, or is a matrix [texts, labels] of
+    0 and 1, as of `MultiLabelBinarizer` (an array, a DataFrame, a sparse matrix): its labels are the numbers of the
+    columns, or the DataFrame's names of them. `predict` answers in the form of y. Lists are no targets of a
+    `ClassifierMixin`: scikit-learn splits them without stratification, and its own scorers read matrices only. `score`
+    is the micro-averaged F1, from 0 to 1.
 
     Attributes:
-        classes_: the labels, sorted.
+        classes_: the labels, sorted; of a matrix, all columns in their order, also those that no text has.
     """
 
     _settings = {"kind": "multi-label"}  # noqa: RUF012
     classes_: npt.NDArray[Any]
 
+    def fit(self, X: Any, y: Any, *, dev: tuple[Any, Any] | None = None) -> Self:  # noqa: N803
+        """Fine-tune the model; see `TaskEstimator.fit`."""
+        self._columns = indicator_columns(y)
+        return super().fit(X, y, dev=dev)
+
+    def _targets(self, y: Any) -> list[Any]:
+        columns = indicator_columns(y)
+        return super()._targets(y) if columns is None else indicated_labels(y, columns)
+
     def _begin(self, rows: Sequence[Any], targets: Sequence[Any]) -> None:
-        self.classes_ = np.unique([label for target in targets for label in _several(target)])
+        if self._columns is None:
+            self.classes_ = np.unique([label for target in targets for label in _several(target)])
+        else:
+            self.classes_ = np.array(self._columns)
 
     def _answer(self, record: Mapping[str, Any], target: Any) -> dict[str, Any]:
         return {"label": [_label(label) for label in _several(target)]}
 
-    def predict(self, X: Any) -> npt.NDArray[np.object_]:  # noqa: N803
-        """[texts] lists of labels, the most probable first."""
+    def predict(self, X: Any) -> npt.NDArray[Any]:  # noqa: N803
+        """[texts] lists of labels, the most probable first; or int64 [texts, classes] of 0 and 1, where y was such."""
         predictions = self.predictions(X)
+        if self._columns is not None:
+            names = [str(label) for label in self.classes_.tolist()]
+            return np.array([[int(name in one.label) for name in names] for one in predictions]).reshape(-1, len(names))
         label_of = {str(label): label for label in self.classes_.tolist()}
         return ragged([[label_of[name] for name in prediction.label] for prediction in predictions])
 
@@ -139,4 +156,6 @@ def _label(target: Any) -> str:
 def _several(target: Any) -> list[Any]:
     if not isinstance(target, list | tuple | set | frozenset):
         raise InputError(f"a target must be a list of labels, not {target!r}")
+    if isinstance(target, list) and len({str(label) for label in target}) < len(target):
+        raise InputError(f"a target names a label twice: {target!r:.80}; a matrix of 0 and 1 must be an array")
     return sorted(target) if isinstance(target, set | frozenset) else list(target)

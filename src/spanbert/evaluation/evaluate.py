@@ -20,9 +20,11 @@ from spanbert.evaluation.tables import print_figures
 from spanbert.example_sets import load_examples
 from spanbert.golden import Golden
 from spanbert.loading import load
+from spanbert.output_files import refuse_overwriting
 from spanbert.prediction_stream import rounded
 from spanbert.task import UNKNOWN_LABEL, Comparison, Located, Task
 from spanbert.training.config import Device, Precision
+from spanbert.training.progress import tell
 from spanbert.training.record import read_history
 
 T = TypeVar("T")
@@ -72,7 +74,8 @@ class EvaluateConfig:
     """CPU threads of torch; the default is all cores."""
 
     batch_pieces: int = 8192
-    """Most pieces, padding counted, that go through the model at once."""
+    """Most pieces, padding counted, that go through the model at once. In fp32 the answers do not depend on it; in
+    bf16 probabilities may move in the third decimal."""
 
     strict: bool = False
     """Stop at a bad record; otherwise it is left out, counted and shown."""
@@ -97,7 +100,7 @@ class EvaluateConfig:
 def run(config: EvaluateConfig, task: type[Task[Any, Any]], options: Any) -> int:
     """The verb: always 0, however good the figures."""
     _make_room(config)
-    located = load_examples(task, config.file, options, strict=config.strict, say=_say)
+    located = load_examples(task, config.file, options, strict=config.strict, say=tell)
     model = load(
         config.model,
         device=config.device,
@@ -111,13 +114,13 @@ def run(config: EvaluateConfig, task: type[Task[Any, Any]], options: Any) -> int
     predictions = list(_tracked(model.predictor.predict(examples), len(examples), config))
     comparison = model.task.compare(examples, predictions, options)
     intervals = intervals_of(comparison, samples=config.samples, seed=config.seed)
-    _print(config, intervals, len(examples))
-    try:
+    try:  # before the table is printed, perhaps into a pipe whose reader has gone
         report = _write(config, model.task, examples, predictions, comparison, intervals)
     except OSError as error:
         raise ConfigurationError(f"{error.filename or config.output} cannot be written: {error.strerror}") from error
+    _print(config, intervals, len(examples))
     if not config.quiet:
-        _say(f"report: {report}")
+        tell(f"report: {report}")
     return 0
 
 
@@ -131,8 +134,8 @@ def _make_room(config: EvaluateConfig) -> None:
     for name, path in (("output", config.output), ("predictions", config.predictions)):
         if path is None:
             continue
-        if path.resolve() == config.file.resolve():
-            raise ConfigurationError(f"--{name} {path} is the file of examples: choose another name")
+        file = path / "report.html" if path.is_dir() else path
+        refuse_overwriting(f"--{name}", file, model=config.model, source=config.file, what="the file of examples")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -169,7 +172,7 @@ def _warn_of_unknown_labels(task: Task[Any, Any], located: list[Located[Any]], p
     """Say that a label which the model does not know is counted as wrong."""
     for problem in task.check(located, task.settings):
         if problem.kind == UNKNOWN_LABEL:
-            _say(f"{path}, line {problem.line}: {problem.detail}: counted as wrong (others like it are not shown)")
+            tell(f"{path}, line {problem.line}: {problem.detail}: counted as wrong (others like it are not shown)")
             return
 
 
@@ -185,7 +188,3 @@ def _print(config: EvaluateConfig, intervals: dict[str, Interval], num_examples:
         print(json.dumps({"examples": num_examples, "figures": figures}, ensure_ascii=False))
     else:
         print_figures(Console(), f"{config.file}: {num_examples:,} examples", intervals)
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr)

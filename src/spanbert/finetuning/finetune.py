@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import shutil
 import statistics
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
@@ -30,7 +29,8 @@ from spanbert.task_checkpoints import load_task_model, save_task_model
 from spanbert.task_options import compose_options, split_options
 from spanbert.tasks import find_task
 from spanbert.training.devices import make_accelerator
-from spanbert.training.progress import format_figures
+from spanbert.training.fingerprints import differences
+from spanbert.training.progress import format_figures, tell
 from spanbert.training.record import now, plot_history, read_history, write_json
 from spanbert.training.run import (
     check_output,
@@ -104,7 +104,7 @@ def finetune_files(config: FinetuneFilesConfig, task: AnyTask) -> FinetunedModel
     check_output(config, [*files, *([config.golden] if config.golden else []), Path(config.model)])
     accelerator = make_accelerator(config)  # joins the other processes, if there are any
     is_main = accelerator.is_main_process
-    say = _say if is_main and not config.quiet else _silent
+    say = tell if is_main and not config.quiet else _silent
     golden = task.golden_examples() if config.golden is None else read_golden_inputs(task, config.golden)
     untaught = task
     task, train, dev = _read(config, task, say)
@@ -151,10 +151,16 @@ def _read(
     located = load_examples(type(task), config.dev, task.settings, strict=config.strict, say=say)
     task = task.learn(examples)
     if unknown := _unknown_label(task, located):
-        raise InputError(
-            f"{unknown.kind}: {unknown.detail}. None of it is in {config.train}: bring examples of it, or take it out",
-            source=str(config.dev),
-            line=unknown.line,
+        if config.strict:
+            raise InputError(
+                f"{unknown.kind}: {unknown.detail}. None of it is in {config.train}: bring examples of it, or take it "
+                "out",
+                source=str(config.dev),
+                line=unknown.line,
+            )
+        say(
+            f"{config.dev}, line {unknown.line}: {unknown.detail}: {config.train} has none of it, so it counts as "
+            "wrong (others like it are not shown)"
         )
     return task, examples, [one.example for one in located]
 
@@ -175,9 +181,8 @@ def _finished(config: FinetuneFilesConfig, data: Mapping[str, Any]) -> Finetuned
     shaping = ("task", "files", "settings")
     before = shaping_options(record.get("config", {})) | {name: record.get(name) for name in shaping}
     asked = shaping_options(config_as_json(config)) | {name: data[name] for name in shaping}
-    changed = sorted(name for name in before.keys() | asked.keys() if before.get(name) != asked.get(name))
-    if changed:
-        rows = [f"{name}: was {before.get(name)!r}, now {asked.get(name)!r}" for name in changed]
+    if before != asked:
+        rows = differences(before, asked)
         raise ConfigurationError(
             f"{config.output}: this run is finished, and was made with other options ({'; '.join(rows)}): choose "
             "another --output, or replace it with --overwrite"
@@ -311,10 +316,6 @@ def _disk_errors(output: Path) -> Iterator[None]:
         raise TrainingError(
             f"{output}: cannot be written: {error.strerror or error}; make room and go on with --resume"
         ) from error
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr)
 
 
 def _silent(line: str) -> None:

@@ -34,11 +34,18 @@ from spanbert.training.checkpointing import CheckpointFolder, read_checkpoint, r
 from spanbert.training.config import TrainingConfig
 from spanbert.training.contract import Batch, StepOutput, TrainingPlan
 from spanbert.training.devices import compile_in_place, deterministic
+from spanbert.training.fingerprints import differences
 from spanbert.training.meter import Meter
 from spanbert.training.optimizers import make_optimizer, make_schedule, parameter_groups
 from spanbert.training.progress import Reporter, format_figures, warn
 from spanbert.training.record import History, read_history
 from spanbert.training.stopping import StopRequest
+
+_WAYS_OUT = {
+    True: "Lower --learning-rate, lengthen --warmup, or use --precision fp32",
+    False: "Lower --learning-rate or lengthen --warmup",
+}
+"""After a loss that is no number, by whether the run is in bf16."""
 
 
 def num_steps(config: TrainingConfig, num_examples: int) -> int:
@@ -232,7 +239,7 @@ class Trainer:
         kept = f"the last good checkpoint is {newest}" if newest else "there is no checkpoint yet"
         raise TrainingError(
             f"the loss or its gradient is not a number at step {self.step + 1} ({format_figures(figures)}, gradient "
-            f"norm {norm}); {kept}. Lower --learning-rate, lengthen --warmup, or use --precision fp32"
+            f"norm {norm}); {kept}. {_WAYS_OUT[self.accelerator.mixed_precision == 'bf16']}"
         )
 
     def _validate(self) -> None:
@@ -366,11 +373,8 @@ class Trainer:
     def _require_same_run(self, checkpoint: Path, state: Mapping[str, Any]) -> None:
         before: dict[str, Any] = dict(state["fingerprint"])
         now = dict(self.plan.fingerprint)
-        changed = sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
-        if changed or state["total_steps"] != self.total_steps:
-            rows = [f"{name}: was {before.get(name)!r}, now {now.get(name)!r}" for name in changed]
-            if "steps" not in changed:
-                rows.append(f"steps: was {state['total_steps']}, now {self.total_steps}")
+        if before != now or state["total_steps"] != self.total_steps:
+            rows = differences(before | {"steps": state["total_steps"]}, now | {"steps": self.total_steps})
             raise ConfigurationError(
                 f"{checkpoint}: this run cannot be resumed with other options ({'; '.join(rows)}): give the same ones, "
                 "or start a new run in another folder"

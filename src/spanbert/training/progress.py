@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import timedelta
 from types import TracebackType
 from typing import Self
@@ -13,9 +14,15 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 
+def tell(message: str) -> None:
+    """Print a line to stderr. Where nobody reads it any more (`2>&1 | head`), the work goes on in silence."""
+    with suppress(BrokenPipeError):
+        print(message, file=sys.stderr, flush=True)
+
+
 def warn(message: str) -> None:
-    """Print a warning to stderr."""
-    print(f"warning: {message}", file=sys.stderr)
+    """Print a warning to stderr, as `tell` does."""
+    tell(f"warning: {message}")
 
 
 _SHORT = {"learning_rate": "lr", "pieces_per_second": "pieces/s", "grad_norm": "norm"}
@@ -132,7 +139,7 @@ class LineReporter(Reporter):
 
     def say(self, message: str) -> None:
         """Print a line."""
-        print(message, file=sys.stderr, flush=True)
+        tell(message)
 
 
 def make_reporter(total: int, *, quiet: bool) -> Reporter:

@@ -55,6 +55,14 @@ def test_units_of_raw_text_are_ordered_spans_of_it(tokenizer: PieceTokenizer, te
             assert units.widen(start, end) == (number, number + 1)
 
 
+def test_units_end_behind_the_marks_of_their_last_letter() -> None:
+    uncased = PieceTokenizer.train(["malmo won は"] * 3, vocab_size=60, lowercase=True)
+    text = "Malmo\u0308 won"
+    assert find_units(text, None, uncased, by_character=False).spans.tolist() == [[0, 6], [7, 10]]
+    spans = find_units("は\u3099は", None, uncased, by_character=True).spans
+    assert spans.tolist() == [[0, 2], [2, 3]]
+
+
 @given(words=st.lists(st.text(st.sampled_from("ab.京é\u0301\u200b👩\x00\u3000 "), min_size=1, max_size=4), max_size=8))
 @settings(max_examples=150, deadline=None)
 def test_words_of_a_file_keep_their_pieces_and_places(tokenizer: PieceTokenizer, words: list[str]) -> None:

@@ -187,6 +187,17 @@ def test_bad_records_are_told_and_left_out(tmp_path: Path, record: Any, kind: st
     assert [example.id for example in examples] == ["1"]
 
 
+def test_an_entity_whose_text_stands_elsewhere_is_told(tmp_path: Path) -> None:
+    entity = {"start": 0, "end": 3, "label": "P", "text": "Ada"}
+    record = {"text": "Ada met Bo", "entities": [entity, {**entity, "start": 8, "end": 10}]}
+    examples, problems = read(tmp_path / "x.jsonl", json.dumps(record))
+    assert found(examples[0]) == [("Ada", "P"), ("Bo", "P")]
+    assert [(problem.line, problem.kind, problem.skipped) for problem in problems] == [
+        (1, "text is not at its offsets", False)
+    ]
+    assert "8..10 is 'Bo', not 'Ada'" in problems[0].detail
+
+
 def test_documents_and_ids_may_be_numbers() -> None:
     assert (example := Ner.example({"id": 7, "text": "a", "document": 3})).document == "3"
     assert Ner(EntitySettings()).group(example) == "3"

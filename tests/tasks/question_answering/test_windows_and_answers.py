@@ -224,7 +224,7 @@ def test_an_answer_in_one_of_several_documents(tokenizer: PieceTokenizer) -> Non
 def test_an_accent_stays_with_its_letter(characters: PieceTokenizer) -> None:
     made = example("b ace\u0301\u0323 a")
     windows = task().features(made, characters, training=False)
-    prediction = task().decode(sure_of(made, windows, (2, 5)))
+    prediction = task().decode(sure_of(made, windows, (2, 7)))
     assert prediction.text == "ace\u0301\u0323"
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from spanbert.check import CheckedFile, check_file, compare_files
 from spanbert.errors import InputError
 from spanbert.task import Problem, examples_of
 from spanbert.tasks.relations.config import RelationOptions, RelationSettings
@@ -284,6 +285,61 @@ def test_predictions_as_the_official_scorers_read_them(tmp_path: Path) -> None:
     labels, problems = predicted(write(tmp_path, "Other\n" * 4), gold)
     assert (labels, problems) == (["Other"] * 3, [(4, "surplus prediction")])
     assert predicted(write(tmp_path, ""), gold) == ([None] * 3, [])
+
+
+def test_a_type_may_be_called_label(tmp_path: Path) -> None:
+    span = {"start": 0, "end": 3, "text": "Ada"}
+    examples, problems = read(
+        write(
+            tmp_path,
+            "\n".join(
+                json.dumps({**SENTENCE, "head": {**span, **names}})
+                for names in ({"label": " P  Q"}, {"label": "P", "type": "P"}, {"label": "P", "type": "Q"})
+            ),
+        )
+    )
+    assert [example.entities[0].type for example in examples] == ["P Q", "P"]
+    assert [(problem.line, problem.kind) for problem in problems] == [(3, "two types")]
+    assert "'P'" in problems[0].detail
+    assert "'Q'" in problems[0].detail
+
+
+def test_a_key_that_may_be_meant_as_the_type_and_a_text_that_stands_elsewhere_are_told(tmp_path: Path) -> None:
+    entity = {"start": 0, "end": 3, "ner": "P", "text": "Bo"}
+    lines = json.dumps({**DOCUMENT, "entities": [entity] * 3, "id": 1}) + "\n"
+    examples, problems = read(
+        write(tmp_path, lines + json.dumps({**SENTENCE, "tail": entity, "head": SENTENCE["tail"]}))
+    )
+    assert [entity.type for entity in examples[0].entities] == [None] * 3
+    kinds = [(problem.line, problem.kind, problem.skipped) for problem in problems]
+    text, key = "text is not at its offsets", "unknown key"
+    assert kinds == [(1, text, False)] * 3 + [(1, key, False), (2, text, False)]
+    assert "'Ada', not 'Bo'" in problems[0].detail
+    assert "'ner'" in problems[3].detail
+    for unread in ({**SENTENCE, "entities": None}, {**SENTENCE, "entities": [{}]}, {**TACRED, "entities": [{}]}):
+        assert read(write(tmp_path, json.dumps(unread)))[1] == [], "keys that this form of record does not read"
+
+
+def test_types_are_compared_between_files(tmp_path: Path) -> None:
+    def checked(type: str | None, name: str) -> CheckedFile:
+        head = {"start": 0, "end": 3} | ({} if type is None else {"type": type})
+        tail = {"start": 12, "end": 14}
+        records = [
+            {**SENTENCE, "head": head, "tail": tail, "relation": label, "text": f"{SENTENCE['text']}{label}{name}"}
+            for label in "ab"
+        ]
+        for number, record in enumerate(records):
+            record["id"] = f"{name}{number}"
+        path = write(tmp_path, "\n".join(map(json.dumps, records)), name)
+        return check_file(RelationExtraction, path, RelationOptions())
+
+    train = checked("P", "train")
+    assert list(compare_files(RelationExtraction, train, checked("P", "dev"))) == []
+    [problem] = compare_files(RelationExtraction, train, checked("Q", "dev"))
+    assert (problem.kind, "'Q'" in problem.detail) == ("only in the dev file", True)
+    [problem] = compare_files(RelationExtraction, train, checked(None, "dev"))
+    assert problem.kind == "no types in the dev file"
+    assert list(compare_files(RelationExtraction, checked(None, "train"), checked(None, "dev"))) == []
 
 
 def test_predictions_as_json_lines(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from spanbert.example_files import is_json, read_json_lines
+from spanbert.example_files import is_json, other_texts, read_json_lines
 from spanbert.plain_words import plain_words, splits_word
 from spanbert.prediction_places import PredictionPlaces, error_record
 from spanbert.spans import LabelledSpan, Span, find_overlaps
@@ -39,11 +39,14 @@ def read_entities(path: str | Path, options: EntityDataOptions) -> Iterator[Loca
             continue
         try:
             example = example_from_json(record.value)
-            yield Located(example if example.id else replace(example, id=str(record.line)), record.line)
         except EntityRecordError as error:
             name = record.value.get("id")
             detail = str(error) if name is None else f"{error} (id {name!r:.80})"
             yield Problem(record.line, error.kind, detail)
+            continue
+        example = example if example.id else replace(example, id=str(record.line))
+        yield Located(example, record.line)
+        yield from other_texts(record.line, record.value.get("entities") or (), example.text, example.id)
 
 
 def check_entities(examples: Sequence[Located[EntityExample]], options: EntityDataOptions) -> Iterator[Problem]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from dataclasses import dataclass
 
 import numpy as np
@@ -92,9 +91,7 @@ def _best_spans(
 
 
 def _candidate(context: str, document: int, start: int, end: int, score: float) -> Candidate | None:
-    """The candidate with the accents that belong to its last character; None where it has nothing that can be seen."""
-    while end < len(context) and unicodedata.category(context[end])[0] == "M":
-        end += 1
+    """The candidate; None where it has nothing that can be seen."""
     text = context[start:end]
     return None if not text or text.isspace() else Candidate(document, start, end, text, score)
 

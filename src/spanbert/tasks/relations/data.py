@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from spanbert.errors import InputError
-from spanbert.example_files import JsonRecord, parse_json_lines, peek, read_lines, source_name
+from spanbert.example_files import JsonRecord, other_texts, parse_json_lines, peek, read_lines, source_name
 from spanbert.task import Located, Problem
 from spanbert.tasks.relations.examples import BadRecordError, RelationExample
 from spanbert.tasks.relations.json_records import parse_example
@@ -17,6 +18,8 @@ _FORMATS = (
     "relations are read as JSON lines (text with head and tail, or with entities), as TACRED's JSON array, or as "
     'SemEval-2010 task 8: id, tab, "sentence with <e1> and <e2>", and the relation in the next line'
 )
+
+_ENTITY_KEYS = frozenset({"start", "end", "type", "label", "text", "id", "index", "probability"})
 
 
 def read_relations(path: str | Path) -> Iterator[Located[RelationExample] | Problem]:
@@ -38,15 +41,39 @@ def read_relations(path: str | Path) -> Iterator[Located[RelationExample] | Prob
 
 
 def _from_records(records: Iterable[JsonRecord | Problem]) -> Iterator[Located[RelationExample] | Problem]:
+    unknown: set[str] = set()
     for record in records:
         if isinstance(record, Problem):
             yield record
             continue
         try:
-            yield Located(parse_example(record.value, default_id=str(record.line)), record.line)
+            example = parse_example(record.value, default_id=str(record.line))
         except BadRecordError as error:
             name = record.value.get("id")
             yield Problem(record.line, error.kind, error.detail if name is None else f"{name}: {error.detail}")
+            continue
+        yield Located(example, record.line)
+        given = _entities_of(record.value)
+        yield from other_texts(record.line, given, example.text, example.id)
+        for key in dict.fromkeys(key for entity in given for key in _lost_keys(entity)):
+            if key not in unknown:
+                unknown.add(key)
+                detail = f"entities have {key!r} and no type; their types are read from 'type' or 'label'"
+                yield Problem(record.line, "unknown key", detail, skipped=False)
+
+
+def _entities_of(record: Mapping[str, Any]) -> list[Any]:
+    """The entities of a good record as it gives them; TACRED's are no objects."""
+    if "token" in record:
+        return []
+    return [record["head"], record["tail"]] if "head" in record else list(record["entities"])
+
+
+def _lost_keys(entity: object) -> list[str]:
+    """The keys of an entity without a type that nobody reads: one of them may be meant as its type."""
+    if not isinstance(entity, dict) or entity.get("type") is not None or entity.get("label") is not None:
+        return []
+    return [key for key in entity if key not in _ENTITY_KEYS]
 
 
 def _array_items(lines: Iterable[tuple[int, str]], source: str) -> Iterator[JsonRecord | Problem]:

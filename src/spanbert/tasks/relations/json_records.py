@@ -146,7 +146,7 @@ def _argument(record: Mapping[str, Any], name: str) -> Argument:
     """Files of other programs may leave out the index: -1."""
     start, end = _take(record, "start", int, name), _take(record, "end", int, name)
     index = _is(record.get("index", -1), int, f"{name}.index")
-    return Argument(index, start, end, _type(record.get("type"), name), str(record.get("text", "")))
+    return Argument(index, start, end, _type(record, name), str(record.get("text", "")))
 
 
 def _entity(record: Mapping[str, Any], text: str, name: str) -> Entity:
@@ -157,14 +157,23 @@ def _entity(record: Mapping[str, Any], text: str, name: str) -> Entity:
         raise BadRecordError("span outside text", f"{name}: {start}..{end}: the text has {len(text)} characters")
     if text[start:end].isspace():
         raise BadRecordError("blank span", f"{name}: {start}..{end} holds only white space")
-    return Entity(start, end, _type(record.get("type"), name))
+    return Entity(start, end, _type(record, name))
 
 
-def _type(value: Any, name: str) -> str | None:
-    """White space inside a type is made one space: types become pieces of the vocabulary, one a line of its file."""
-    if value is None:
-        return None
-    return " ".join(_is(value, str, f"{name}.type").split()) or None
+def _type(record: Mapping[str, Any], name: str) -> str | None:
+    """The `type`, which files of entities call `label`.
+
+    White space inside it is made one space: types become pieces of the vocabulary, one a line of its file.
+    """
+    found = {}
+    for key in ("type", "label"):
+        if record.get(key) is not None:
+            found[key] = " ".join(_is(record[key], str, f"{name}.{key}").split()) or None
+    if len(set(found.values())) > 1:
+        raise BadRecordError(
+            "two types", f"{name}: `type` is {found['type']!r} and `label` {found['label']!r}; they mean the same"
+        )
+    return next(iter(found.values()), None)
 
 
 def _pair(value: Any, entities: tuple[Entity, ...], name: str) -> tuple[int, int]:
