@@ -58,8 +58,8 @@ def test_units_of_raw_text_are_ordered_spans_of_it(tokenizer: PieceTokenizer, te
 def test_units_end_behind_the_marks_of_their_last_letter() -> None:
     uncased = PieceTokenizer.train(["malmo won は"] * 3, vocab_size=60, lowercase=True)
     text = "Malmo\u0308 won"
-    assert find_units(text, None, uncased, by_character=False).spans.tolist() == [[0, 6], [7, 10]]
-    spans = find_units("は\u3099は", None, uncased, by_character=True).spans
+    assert find_words(text, None, uncased, by_character=False).spans.tolist() == [[0, 6], [7, 10]]
+    spans = find_words("は\u3099は", None, uncased, by_character=True).spans
     assert spans.tolist() == [[0, 2], [2, 3]]
 
 
