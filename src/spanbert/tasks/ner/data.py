@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from spanbert.example_files import name_without_compression, other_texts, read_json_lines
+from spanbert.example_files import (
+    JsonRecord,
+    begins_array,
+    name_without_compression,
+    other_texts,
+    parse_json_lines,
+    peek,
+    read_lines,
+    source_name,
+)
 from spanbert.prediction_places import PredictionPlaces, error_record
 from spanbert.spans import LabelledSpan, Span, find_overlaps
 from spanbert.task import UNKNOWN_LABEL, Located, Problem
@@ -24,13 +33,21 @@ from spanbert.tasks.ner.examples import (
 )
 
 JSON_NAMES = (".jsonl", ".json", ".ndjson")
+# No word of a column file begins so.
+_OBJECT = re.compile(r'\{\s*("[^"]*"\s*:|$)')
 # About what a BERT tokenizer takes as words: ideographs one by one, letters and digits together, other marks alone.
 _WORD = re.compile(r"[\u2e80-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]|[^\W\u2e80-\u9fff\uf900-\ufaff]+|[^\w\s]")
 
 
-def is_json(path: str | Path) -> bool:
-    """Whether a file holds JSON lines, by its name."""
-    return name_without_compression(path).endswith(JSON_NAMES)
+def open_lines(path: str | Path, options: EntityDataOptions) -> tuple[bool, Iterator[tuple[int, str]]]:
+    """Whether a file holds JSON lines, by its name or how it begins; and its numbered lines.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    first, lines = peek(read_lines(path, encoding=options.encoding))
+    is_json = name_without_compression(path).endswith(JSON_NAMES) or _OBJECT.match(first) is not None
+    return is_json or begins_array(first), lines
 
 
 def read_entities(path: str | Path, options: EntityDataOptions) -> Iterator[Located[EntityExample] | Problem]:
@@ -39,10 +56,11 @@ def read_entities(path: str | Path, options: EntityDataOptions) -> Iterator[Loca
     Raises:
         InputError: the file cannot be read.
     """
-    if not is_json(path):
-        yield from read_columns(path, options)
+    is_json, lines = open_lines(path, options)
+    if not is_json:
+        yield from read_columns(lines, options)
         return
-    for record in read_json_lines(path):
+    for record in parse_json_lines(lines, source=source_name(path)):
         if isinstance(record, Problem):
             yield record
             continue
@@ -158,7 +176,9 @@ def read_predicted_entities(
     places = PredictionPlaces(example.id for example in gold)
     found: list[EntityPrediction | None] = [None] * len(gold)
     problems: list[Problem] = []
-    items = _json_predictions(path, gold, places) if is_json(path) else _column_predictions(path, gold, options)
+    is_json, lines = open_lines(path, options)
+    records = parse_json_lines(lines, source=source_name(path))
+    items = _json_predictions(records, gold, places) if is_json else _column_predictions(lines, gold, options)
     for line, item in items:
         if isinstance(item, Problem):
             problems.append(item)
@@ -170,9 +190,9 @@ def read_predicted_entities(
 
 
 def _json_predictions(
-    path: str | Path, gold: Sequence[EntityExample], places: PredictionPlaces
+    records: Iterable[JsonRecord | Problem], gold: Sequence[EntityExample], places: PredictionPlaces
 ) -> Iterator[tuple[int, EntityPrediction | Problem]]:
-    for record in read_json_lines(path):
+    for record in records:
         if isinstance(record, Problem):
             yield record.line, record
             continue
@@ -187,9 +207,9 @@ def _json_predictions(
 
 
 def _column_predictions(
-    path: str | Path, gold: Sequence[EntityExample], options: EntityDataOptions
+    lines: Iterable[tuple[int, str]], gold: Sequence[EntityExample], options: EntityDataOptions
 ) -> Iterator[tuple[int, EntityPrediction | Problem]]:
-    items = list(read_columns(path, replace(options, tag_column=-1, context_sentences=0)))
+    items = list(read_columns(lines, replace(options, tag_column=-1, context_sentences=0)))
     ids = {example.id: example for example in gold}
     in_order = any(isinstance(item, Located) and item.example.id not in ids for item in items)
     for item in items:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from spanbert.errors import InputError
-from spanbert.example_files import JsonRecord, other_texts, parse_json_lines, read_lines, source_name
+from spanbert.example_files import JsonRecord, json_fault, other_texts, parse_json_lines, peek, read_lines, source_name
 from spanbert.task import Located, Problem
 from spanbert.tasks.relations.examples import BadRecordError, RelationExample
 from spanbert.tasks.relations.json_records import parse_example
@@ -32,23 +31,13 @@ def read_relations(path: str | Path) -> Iterator[Located[RelationExample] | Prob
     first, lines = peek(read_lines(path))
     source = source_name(path)
     if first.startswith("{"):
-        yield from _from_records(parse_json_lines(lines))
+        yield from _from_records(parse_json_lines(lines, source=source))
     elif first.startswith("["):
         yield from _from_records(_array_items(lines, source))
     elif SENTENCE.fullmatch(first):
         yield from read_semeval(lines)
     elif first:
         raise InputError(f"begins with {first[:40]!r}: {_FORMATS}", source=source)
-
-
-def peek(lines: Iterator[tuple[int, str]]) -> tuple[str, Iterator[tuple[int, str]]]:
-    """The first line that is not blank, without the white space before it ("" where there is none), and all lines."""
-    seen: list[tuple[int, str]] = []
-    for line in lines:
-        seen.append(line)
-        if line[1].strip():
-            return line[1].lstrip(), itertools.chain(seen, lines)
-    return "", iter(seen)
 
 
 def _from_records(records: Iterable[JsonRecord | Problem]) -> Iterator[Located[RelationExample] | Problem]:
@@ -114,8 +103,8 @@ def _array_items(lines: Iterable[tuple[int, str]], source: str) -> Iterator[Json
             raise InputError(
                 f"not JSON: {error.msg} (column {error.colno})", source=source, line=error.lineno
             ) from error
-        except (ValueError, RecursionError) as error:  # numbers of many thousand digits, very deep nesting
-            raise InputError(f"not JSON: {error}", source=source, line=line) from error
+        except (ValueError, RecursionError) as error:
+            raise InputError(f"not JSON: {json_fault(error)}", source=source, line=line) from error
         expect_comma = True
         if isinstance(value, dict):
             yield JsonRecord(line, value)

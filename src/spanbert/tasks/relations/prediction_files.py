@@ -6,10 +6,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from spanbert.example_files import JsonRecord, parse_json_lines, read_lines
+from spanbert.example_files import JsonRecord, parse_json_lines, peek, read_lines, source_name
 from spanbert.prediction_places import PredictionPlaces, error_record
 from spanbert.task import Problem
-from spanbert.tasks.relations.data import peek
 from spanbert.tasks.relations.examples import (
     Argument,
     BadRecordError,
@@ -29,7 +28,7 @@ def read_relation_predictions(
     """The prediction for each gold example, None where the file has none, and what is wrong with the file."""
     first, lines = peek(read_lines(path))
     if first.startswith("{"):
-        found = _from_json(parse_json_lines(lines))
+        found = _from_json(parse_json_lines(lines, source=source_name(path)))
     elif "\t" in first:
         found = _from_columns(lines)
     else:
