@@ -46,7 +46,7 @@ def learn_settings(examples: Sequence[ClassificationExample], settings: Settings
     if len(labels) < (2 if kind == "single-label" else 1):
         what = f"have the label {labels[0]!r}" if labels else "have no label"
         raise InputError(
-            f"all {len(answers):,} examples to learn from {what}: there is nothing to learn. If the file has others, "
+            f"all examples to learn from ({len(answers):,}) {what}: there is nothing to learn. If the file has others, "
             "they are too rare for a split into training and dev set: give more examples, or the dev set with --dev"
         )
     weights: tuple[float, ...] = ()

@@ -8,6 +8,7 @@ from pathlib import Path
 from spanbert.errors import InputError
 from spanbert.example_files import JsonRecord, parse_json_lines, read_lines, source_name
 from spanbert.prediction_places import PredictionPlaces, error_record
+from spanbert.read_summary import counted
 from spanbert.task import Problem
 from spanbert.tasks.classification.config import DataOptions
 from spanbert.tasks.classification.examples import (
@@ -75,8 +76,8 @@ def _from_labels(
         lines = lines[:-1]
     if len(lines) != len(gold):
         raise InputError(
-            f"{len(lines)} lines for {len(gold)} examples: predictions are a label a line, or JSON lines or columns "
-            'with "id" and "label"',
+            f"{counted(len(lines), 'line')} for {counted(len(gold), 'example')}: predictions are a label a line, or JSON "
+            'lines or columns with "id" and "label"',
             source=source,
         )
     for example, (line, content) in zip(gold, lines, strict=True):

@@ -19,6 +19,7 @@ from spanbert.example_files import (
     read_lines,
     source_name,
 )
+from spanbert.read_summary import counted
 from spanbert.task import Problem
 from spanbert.tasks.classification.config import DataOptions
 
@@ -201,8 +202,8 @@ def _numbered(
     width = min([width for width in enough if widths[width] >= rare] or enough, default=0)
     if not width:
         raise InputError(
-            f"no row has a column {needed - 1}: the rows have {max(widths)} columns (counted from 0); is the separator "
-            "right? See --separator",
+            f"no row has a column {needed - 1}: the rows have {counted(max(widths), 'column')} (counted from 0); is the "
+            "separator right? See --separator",
             source=source,
         )
     return [str(number) for number in range(width)], first_rows
@@ -210,4 +211,4 @@ def _numbered(
 
 def _width_problem(num_fields: int, num_columns: int, separator: str, quoted: bool) -> str:
     advice = "is a field with a separator or a line break not quoted?" if quoted else "see --separator and --quotes"
-    return f"{num_fields} columns where {num_columns} are needed, cut at {separator!r}; {advice}"
+    return f"{counted(num_fields, 'column')} where {num_columns} are needed, cut at {separator!r}; {advice}"

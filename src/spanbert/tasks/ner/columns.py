@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from spanbert.read_summary import counted
 from spanbert.spans import (
     LabelledSpan,
     Span,
@@ -149,7 +150,8 @@ def _wrong_columns(line: int, columns: list[list[str]], options: EntityDataOptio
     has_tags = num_columns > 1
     for number, row in enumerate(columns, line):
         if (len(row) > 1) != has_tags or not -len(row) <= options.word_column < len(row):
-            detail = f"{len(row)} columns where the sentence's first line has {num_columns}; the sentence is left out"
+            found = counted(len(row), "column")
+            detail = f"{found} where the sentence's first line has {num_columns}; the sentence is left out"
             return Problem(number, "missing column", detail)
         if not row[options.word_column] or row[options.word_column].isspace():
             return Problem(number, "empty word", "the word is empty or white space; the sentence is left out")

@@ -19,6 +19,7 @@ from spanbert.example_files import (
     source_name,
 )
 from spanbert.prediction_places import PredictionPlaces, error_record
+from spanbert.read_summary import counted
 from spanbert.spans import LabelledSpan, Span, find_overlaps
 from spanbert.task import UNKNOWN_LABEL, Located, Problem
 from spanbert.tasks.ner.columns import read_columns
@@ -219,7 +220,7 @@ def _column_predictions(
             continue
         number = int(item.example.id)  # of the sentence; those that cannot be read are counted too
         if in_order and number > len(gold):
-            yield item.line, Problem(item.line, "unknown sentence", f"gold has only {len(gold)} sentences")
+            yield item.line, Problem(item.line, "unknown sentence", f"gold has only {counted(len(gold), 'sentence')}")
             return
         example = gold[number - 1] if in_order else ids[item.example.id]
         yield item.line, _on_gold(item, example)

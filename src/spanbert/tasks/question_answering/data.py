@@ -151,7 +151,7 @@ def _read_json_lines(lines: Iterable[tuple[int, str]], source: str) -> Read:
             yield from _read_mrqa(item)
         elif "header" not in item.value or "question" in item.value:
             try:
-                given = given_from_json(item.value)
+                given = given_from_json(item.value, default_id=str(item.line))
             except BadRecordError as error:
                 yield Problem(item.line, error.kind, f"{_named(item.value, 'id')}: {error}")
             else:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from spanbert.example_files import JsonRecord, parse_json_lines, peek, read_lines, source_name
 from spanbert.prediction_places import PredictionPlaces, error_record
+from spanbert.read_summary import counted
 from spanbert.task import Problem
 from spanbert.tasks.relations.examples import (
     Argument,
@@ -49,14 +50,15 @@ def read_relation_predictions(
         if isinstance(place, Problem):
             problems.append(place)
         elif place >= len(gold):
-            problems.append(Problem(line, "surplus prediction", f"there are only {len(gold)} examples"))
+            problems.append(Problem(line, "surplus prediction", f"gold has only {counted(len(gold), 'example')}"))
         else:
             try:
                 predictions[place] = _fitted(answer, gold[place], negative)
             except BadRecordError as error:
                 problems.append(Problem(line, error.kind, f"{gold[place].id}: {error.detail}"))
     if in_order and num_found < len(gold):
-        detail = f"{num_found} labels for {len(gold)} examples: without ids, later ones cannot be told apart"
+        found_and_wanted = f"{counted(num_found, 'label')} for {counted(len(gold), 'example')}"
+        detail = f"{found_and_wanted}: without ids, later ones cannot be told apart"
         problems.append(Problem(last_line, "predictions missing", detail, skipped=False))
     return predictions, problems
 
