@@ -76,8 +76,8 @@ def _from_labels(
         lines = lines[:-1]
     if len(lines) != len(gold):
         raise InputError(
-            f"{counted(len(lines), 'line')} for {counted(len(gold), 'example')}: predictions are a label a line, or JSON "
-            'lines or columns with "id" and "label"',
+            f"{counted(len(lines), 'line')} for {counted(len(gold), 'example')}: predictions are a label a line, or "
+            'JSON lines or columns with "id" and "label"',
             source=source,
         )
     for example, (line, content) in zip(gold, lines, strict=True):

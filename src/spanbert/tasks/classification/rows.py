@@ -202,8 +202,8 @@ def _numbered(
     width = min([width for width in enough if widths[width] >= rare] or enough, default=0)
     if not width:
         raise InputError(
-            f"no row has a column {needed - 1}: the rows have {counted(max(widths), 'column')} (counted from 0); is the "
-            "separator right? See --separator",
+            f"no row has a column {needed - 1}: the rows have {counted(max(widths), 'column')} (counted from 0); is "
+            "the separator right? See --separator",
             source=source,
         )
     return [str(number) for number in range(width)], first_rows
