@@ -13,8 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from labelled_lines_task import labelled_lines
 
+from spanbert.check import check_file
 from spanbert.check_lengths import CHARACTERS, WORDS, Lengths, measure_lengths
 from spanbert.cli import main
+from spanbert.tasks.classification.task import Classification
+from spanbert.tasks.ner.task import NamedEntityRecognition
+from spanbert.tasks.question_answering.task import QuestionAnswering
 from spanbert.tokenization import PieceTokenizer
 
 __all__ = ["labelled_lines"]  # a fixture
@@ -146,3 +150,25 @@ def test_checking_needs_no_torch(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode in (10, 11), done.stderr
     assert "2 examples for ner" in done.stdout
+    assert measure_lengths(["天氣很好。", "你好"], None).measure is CHARACTERS, "short as words of other scripts"
+    assert measure_lengths(["สวัสดี ครับ"], None).measure is CHARACTERS
+
+
+def test_examples_without_an_answer_are_left_out_and_not_counted(tmp_path: Path) -> None:
+    file = tmp_path / "a.jsonl"
+    asked = {"question": "?", "context": "Ada met Bo."}
+    for task, records in [
+        (QuestionAnswering, [{**asked, "answers": ["Bo"]}, asked]),
+        (NamedEntityRecognition, [{"text": "Ada", "entities": [[0, 3, "P"]]}, {"text": "Bo"}]),
+    ]:
+        for start, num_left in [(0, 1), (1, 0)]:
+            file.write_text("".join(json.dumps(record) + "\n" for record in records[start:]), encoding="utf-8")
+            checked = check_file(task, file, task.data_options())
+            assert len(checked.examples) == num_left
+            assert sum(problem.skipped and problem.line > 0 for problem in checked.problems) == 1
+
+
+def test_one_label_only_is_told_once(tmp_path: Path) -> None:
+    file = write(tmp_path, "a.tsv", "text\tlabel", "one\ta", "two\ta")
+    kinds = [problem.kind for problem in check_file(Classification, file, Classification.data_options()).problems]
+    assert kinds == ["nothing to learn"]

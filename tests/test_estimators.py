@@ -299,7 +299,7 @@ def test_a_saved_model_opens_as_any_other(make: Make, tmp_path: Path, monkeypatc
         (["a", 7], ["good", "bad"], 'row 1: "text" must be a string'),
         (["a", None], ["good", "bad"], "row 1"),
         ([("a", "b", "c")], ["good"], "row 0: a row is a text or a pair"),
-        (["a", "b"], ["good", "good"], "every example has the label"),
+        (["a", "b"], ["good", "good"], "have the label"),
         (["a", "b"], None, "y is missing"),
     ],
 )

@@ -13,6 +13,7 @@ from tiny_models import save_bert, save_original, tiny_bert, tiny_model, tiny_to
 from transformers import BertForQuestionAnswering
 
 from spanbert.checkpoints import save_pretraining_model
+from spanbert.durable_files import lock_file
 from spanbert.encoder import count_parameters
 from spanbert.errors import CheckpointError, CorpusError, InputError
 from spanbert.info import InfoConfig, describe, run
@@ -122,6 +123,18 @@ def test_a_run_that_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     text = shown(tmp_path / "run", capsys)
     for part in ("running", "spanbert pretrain corpus --output run", "step-00000020", "7.25", "12"):
         assert part in text
+
+
+def test_a_run_that_was_killed_is_told_from_one_that_goes_on(tmp_path: Path) -> None:
+    (tmp_path / "seed-0").mkdir()
+    for folder in (tmp_path, tmp_path / "seed-0"):
+        (folder / "run.json").write_text('{"status": "running"}')
+    with (tmp_path / ".lock").open("a") as lock:
+        assert lock_file(lock)
+        for folder in (tmp_path, tmp_path / "seed-0"):
+            assert describe(folder)["record"]["status"] == "running"
+    for folder in (tmp_path, tmp_path / "seed-0"):
+        assert "killed: no process holds its folder" in describe(folder)["record"]["status"]
 
 
 def test_a_model_with_the_run_that_made_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

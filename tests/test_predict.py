@@ -284,6 +284,10 @@ def test_the_format_goes_by_the_name_or_else_by_the_first_character(tmp_path: Pa
     assert texts("a", b"[CLS] " + record) == ['[CLS] {"text": "a"}']
     assert texts("a", b"") == []
     assert texts("a.jsonl", b"plain") == [None]
+    for content in (b'[{"text": "a"}]', b' [\n{"text": "a"}\n]', b'{\n"text": "a"\n}'):
+        for name in ("a.jsonl", "a.json", "a"):
+            with pytest.raises(InputError, match="on a line of its own"):
+                texts(name, content)
     assert texts("a.csv", b"plain", format="text") == ["plain"]
     with pytest.raises(ConfigurationError, match="JSON lines and plain text"):
         texts("a.csv", b"plain")
@@ -325,6 +329,15 @@ def test_questions_are_asked_of_plain_text_and_of_nothing_else(tmp_path: Path) -
     ]:
         with pytest.raises(ConfigurationError, match=message):
             records_of(path, task, **form)
+
+
+def test_json_of_squad_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    squad = {"version": "v2.0", "data": [{"paragraphs": [{"context": "c", "qas": [{"id": "1", "question": "q"}]}]}]}
+    path = tmp_path / "squad.json"
+    for content in (json.dumps(squad), json.dumps(squad, indent=1), json.dumps({"data": squad["data"]})):
+        path.write_text(content, encoding="utf-8")
+        with pytest.raises(InputError, match=r"SQuAD's JSON.*jq -c"):
+            records_of(path, QuestionTask())
 
 
 def test_line_ends_and_characters_cut_by_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -409,6 +422,10 @@ def test_python_takes_one_input_or_several_in_every_form(classifier: Path) -> No
         (["Paris", {"txet": "x"}], '^input 2: the key "text" is missing'),
         (["Paris", "half a \ud83d"], "^input 2: .*surrogate"),
         (["Paris", 7], "^input 2: an input is a text, a mapping or an example, not int"),
+        (5, "^predict takes a text, a mapping, an example, or several of these, not int"),
+        (b"Paris", r"^an input is a text, a mapping or an example, not bytes: decode it, as in text\.decode\(\)"),
+        ([b"Paris"], "^input 1: an input is .*not bytes: decode it"),
+        ({}, '^the key "text" is missing'),
         ([{"text": {1, 2}}], "^input 1: an input must be what JSON can say"),
         ([RelationLike()], '^input 1: the key "text" is missing'),
         ("  ", '^"text" has nothing but white space'),

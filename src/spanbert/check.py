@@ -14,6 +14,7 @@ import tyro
 from spanbert.check_lengths import Lengths, Measure, choose_measure, measure_lengths
 from spanbert.errors import ConfigurationError, InputError
 from spanbert.example_files import source_name
+from spanbert.example_sets import unanswered
 from spanbert.problem_lists import MOST_SHOWN, problem_lines, problems_json
 from spanbert.read_summary import counted
 from spanbert.task import Located, Problem, Task, examples_of
@@ -128,8 +129,11 @@ def check_file(
         InputError: the file as a whole cannot be read.
     """
     located, problems = examples_of(task.read(path, options))
-    examples = [item.example for item in located]
     problems += task.check(located, options)
+    told = {problem.line for problem in problems if problem.skipped}
+    problems += [problem for problem in unanswered(task, located) if problem.line not in told]
+    located = [item for item in located if task.is_answered(item.example)]
+    examples = [item.example for item in located]
     labels: tuple[str, ...] | None = None
     types: tuple[str, ...] | None = None
     if not examples:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -20,6 +21,8 @@ _BAR_WIDTH = 40
 _EIGHTHS = " ▏▎▍▌▋▊▉"
 _LONGEST_WORD = 10
 """Where "words" between spaces are longer than this on average, the script has none: characters are counted."""
+# Thai, Lao, Burmese and Khmer; Kana and Han.
+_SPACELESS = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\U00020000-\U0003ffff]")
 _SPECIAL_PIECES = 2  # [CLS] and [SEP]
 
 
@@ -55,8 +58,10 @@ def choose_measure(tokenizer: PieceTokenizer | None) -> Measure | None:
 def measure_lengths(texts: Sequence[str], measure: Measure | None) -> Lengths:
     """The lengths of some texts, of one at least."""
     if measure is None:
-        words = WORDS.count(texts)
-        measure = WORDS if CHARACTERS.count(texts).sum() <= _LONGEST_WORD * max(1, words.sum()) else CHARACTERS
+        words, characters = WORDS.count(texts).sum(), CHARACTERS.count(texts).sum()
+        spaceless = sum(len(_SPACELESS.findall(text)) for text in texts)
+        has_words = characters <= _LONGEST_WORD * max(1, words) and 2 * spaceless < characters
+        measure = WORDS if has_words else CHARACTERS
     return Lengths(measure, measure.count(texts))
 
 

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from spanbert.errors import CheckpointError, SpanBertError
@@ -149,6 +150,7 @@ def _run(name: str, words: Sequence[str]) -> int:
     verb, program = VERBS[name], f"spanbert {name}"
     if verb.joins is None:
         return _run_alone(verb.options, verb.code, words, program)
+    from spanbert.options import take_config_flag
     from spanbert.task_options import PRETRAINING, model_of, parse_model_command, parse_task_command, task_of_model
 
     options = _import(verb.options)
@@ -159,6 +161,12 @@ def _run(name: str, words: Sequence[str]) -> int:
     elif (task := task_of_model(model)) != PRETRAINING:
         command = parse_model_command(options, model, task, words, program=program)
     elif verb.pretrained is not None:
+        if (file := next((word for word in take_config_flag(list(words))[0] if Path(word).is_file()), model)) != model:
+            raise CheckpointError(
+                f"{model} is not fine-tuned for any task and has no answers for {file}: fine-tune it with `spanbert "
+                f"finetune TASK --model {model} ...`. A model that is only pre-trained is measured on a corpus, the "
+                "folder that `spanbert prepare` wrote"
+            )
         return _run_alone(*verb.pretrained, words, program)
     else:
         raise CheckpointError(

@@ -38,3 +38,12 @@ def lock_file(file: IO[str]) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+def is_locked(path: Path) -> bool:
+    """Whether a process holds the lock of a file, as far as this machine knows; false where there is no such file."""
+    try:
+        with path.open("r+") as file:
+            return sys.platform == "win32" or not lock_file(file)
+    except OSError:
+        return False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import itertools
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from spanbert.read_summary import FileSummary
 from spanbert.task import Problem
 from spanbert.text_files import decode_chunks, split_lines
 
+_ARRAY = re.compile(r"\[\s*(\{|$)")
 _COMPRESSIONS: Mapping[str, Compression] = {".gz": "gz", ".zst": "zst"}
 _JSON_NAMES = (".jsonl", ".json", ".ndjson")
 
@@ -46,24 +48,14 @@ def is_json(path: str | Path) -> bool:
     return name_without_compression(path).endswith(_JSON_NAMES)
 
 
-def peek(lines: Iterator[tuple[int, str]]) -> tuple[str, Iterator[tuple[int, str]]]:
-    """The first line that is not blank, without the white space before it ("" where there is none), and all lines."""
-    seen: list[tuple[int, str]] = []
-    for line in lines:
-        seen.append(line)
-        if line[1].strip():
-            return line[1].lstrip(), itertools.chain(seen, lines)
-    return "", iter(seen)
-
-
-def read_lines(path: str | Path, *, encoding: str = "utf-8") -> Iterator[tuple[int, str]]:
+def read_lines(path: str | Path, *, encoding: str | None = None) -> Iterator[tuple[int, str]]:
     r"""The lines of a file with their numbers from 1, without line ends ("\n", "\r\n" or "\r") and byte order mark.
 
     They come as they arrive: a pipe can be read while it is written.
 
     Args:
         path: a file, also .gz or .zst, or "-" for standard input.
-        encoding: a name that Python knows.
+        encoding: a name that Python knows, as --encoding has it; None where a task has no such option: UTF-8.
 
     Raises:
         InputError: the file is not there, cannot be read, or a byte is not of this encoding (line and offset are told).
@@ -72,7 +64,7 @@ def read_lines(path: str | Path, *, encoding: str = "utf-8") -> Iterator[tuple[i
     return enumerate(itertools.chain.from_iterable(split_lines(_decoded(path, encoding))), 1)
 
 
-def read_text(path: str | Path, *, encoding: str = "utf-8") -> str:
+def read_text(path: str | Path, *, encoding: str | None = None) -> str:
     r"""The whole text of a file, line ends as they are in it, without byte order mark; raises as `read_lines` does."""
     return "".join(_decoded(path, encoding))
 
@@ -91,30 +83,85 @@ def read_json(path: str | Path) -> Any:
             f"not JSON: {error.msg} (column {error.colno})", source=source_name(path), line=error.lineno
         ) from error
     except (ValueError, RecursionError) as error:
-        raise InputError(f"not JSON: {error}", source=source_name(path)) from error
+        raise InputError(f"not JSON: {json_fault(error)}", source=source_name(path)) from error
+
+
+def peek(lines: Iterator[tuple[int, str]]) -> tuple[str, Iterator[tuple[int, str]]]:
+    """The first line that is not blank, without the white space before it ("" where there is none), and all lines."""
+    seen: list[tuple[int, str]] = []
+    for line in lines:
+        seen.append(line)
+        if line[1].strip():
+            return line[1].lstrip(), itertools.chain(seen, lines)
+    return "", iter(seen)
+
+
+def begins_array(text: str) -> bool:
+    """Whether a text that begins so is a JSON array of objects."""
+    return _ARRAY.match(text) is not None
 
 
 def read_json_lines(path: str | Path) -> Iterator[JsonRecord | Problem]:
-    """The objects of a JSON-lines file; blank lines are passed over, a line that is no object is a `Problem`."""
-    return parse_json_lines(read_lines(path))
+    """The objects of a JSON-lines file; see `parse_json_lines`."""
+    return parse_json_lines(read_lines(path), source=source_name(path))
 
 
-def parse_json_lines(lines: Iterable[tuple[int, str]]) -> Iterator[JsonRecord | Problem]:
-    """The objects of numbered lines; blank lines are passed over, a line that is no object is a `Problem`."""
+def parse_json_lines(lines: Iterable[tuple[int, str]], *, source: str) -> Iterator[JsonRecord | Problem]:
+    """The objects of numbered lines; blank lines are passed over, a line that is no object is a `Problem`.
+
+    Raises:
+        InputError: the lines are one JSON value, not one each.
+    """
+    is_first = True
     for line, content in lines:
         if not content or content.isspace():
             continue
-        try:
-            value = json.loads(content)
-        except json.JSONDecodeError as error:
-            yield Problem(line, "not JSON", f"{error.msg} at column {error.colno}; each line must be a JSON object")
-        except (ValueError, RecursionError) as error:  # numbers of many thousand digits, very deep nesting
-            yield Problem(line, "not JSON", str(error))
-        else:
-            if isinstance(value, dict):
-                yield JsonRecord(line, value)
-            else:
-                yield Problem(line, "not an object", f"a JSON object is needed, not {type(value).__name__}")
+        if is_first:
+            refuse_one_value(content, source, line)
+            is_first = False
+        yield parse_json_line(line, content)
+
+
+def refuse_one_value(first_line: str, source: str, line: int) -> None:
+    """Say what to do with a file that holds one JSON value: an array, or an object over several lines.
+
+    Raises:
+        InputError: the first line that is not blank is the beginning of such a value.
+    """
+    what = first_line.strip()
+    if what == "{":
+        raise InputError(
+            "is a JSON object over several lines: each record must stand on a line of its own (`jq -c .` writes it so)",
+            source=source,
+            line=line,
+        )
+    if what == "[" or begins_array(what):
+        raise InputError(
+            "is a JSON array: each record must stand on a line of its own, without brackets and commas around them "
+            "(`jq -c '.[]'` writes it so)",
+            source=source,
+            line=line,
+        )
+
+
+def parse_json_line(line: int, content: str) -> JsonRecord | Problem:
+    """The object of a line that is not blank, or what is wrong with it."""
+    try:
+        value = json.loads(content)
+    except json.JSONDecodeError as error:
+        return Problem(line, "not JSON", f"{error.msg} at column {error.colno}; each line must be a JSON object")
+    except (ValueError, RecursionError) as error:
+        return Problem(line, "not JSON", json_fault(error))
+    if isinstance(value, dict):
+        return JsonRecord(line, value)
+    return Problem(line, "not an object", f"a JSON object is needed, not {type(value).__name__}")
+
+
+def json_fault(error: Exception) -> str:
+    """What is wrong with JSON that the standard allows and Python does not read."""
+    if isinstance(error, RecursionError):
+        return "lists or objects are nested too deeply, hundreds of one inside the other"
+    return "a number has too many digits, thousands of them"
 
 
 def other_texts(line: int, spans: Iterable[object], text: str, id: str) -> Iterator[Problem]:
@@ -154,16 +201,17 @@ def input_file(path: str | Path) -> InputFile:
     return InputFile(place, name, None, _COMPRESSIONS.get(place.suffix.lower()), num_bytes)
 
 
-def _decoded(path: str | Path, encoding: str) -> Iterator[str]:
+def _decoded(path: str | Path, encoding: str | None) -> Iterator[str]:
     name = source_name(path)
     counts = FileSummary(source=name)
     chunks = read_chunks(input_file(path), counts)
     try:
-        codec = codecs.lookup(encoding).name
+        codec = codecs.lookup(encoding or "utf-8").name
     except LookupError as error:
         raise ConfigurationError(f"--encoding {encoding}: there is no such encoding") from error
     if codec in {"utf-8", "utf-8-sig"}:
-        yield from decode_chunks(chunks, counts)
+        advice = "convert the file to UTF-8" + ("" if encoding is None else ", or name its encoding with --encoding")
+        yield from decode_chunks(chunks, counts, advice=advice)
         return
     try:
         held = ""  # a "\r" that the next chunk's "\n" may belong to

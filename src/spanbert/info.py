@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 import tyro
 
+from spanbert.durable_files import is_locked
 from spanbert.errors import CheckpointError, InputError
 
 # Part of a model -> how the names of its tensors begin.
@@ -156,6 +157,9 @@ def _describe_run(folder: Path) -> dict[str, Any]:
         raise InputError(f"the record of the run is not JSON: {error}", source=str(path)) from error
     if not isinstance(record, dict):
         raise InputError("the record of the run is not a JSON object", source=str(path))
+    # The seeds of a run share the lock of the folder around theirs.
+    if record.get("status") == "running" and not any(is_locked(place / ".lock") for place in (folder, folder.parent)):
+        record["status"] = "running, or killed: no process holds its folder; --resume goes on"
     history = folder / "history.jsonl"
     rows = read_history(history, damaged_tail=True) if history.is_file() else []
     last = {row["set"]: row for row in rows if "set" in row}

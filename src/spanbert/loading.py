@@ -109,8 +109,10 @@ class SpanBertPredictor(Generic[ExampleT, PredictionT]):
             raise InputError("predict takes one input, several of them, or the keys of one as keywords")
         if inputs is None:
             return self._one(fields)
-        if isinstance(inputs, str | Mapping) or hasattr(inputs, "to_json"):
+        if isinstance(inputs, str | bytes | bytearray | Mapping) or hasattr(inputs, "to_json"):
             return self._one(inputs)
+        if not isinstance(inputs, Iterable):
+            raise InputError(f"predict takes a text, a mapping, an example, or several of these{_not(inputs)}")
         return list(self._answers(inputs, name=True))
 
     def _one(self, value: Any) -> PredictionT:
@@ -134,9 +136,9 @@ class SpanBertPredictor(Generic[ExampleT, PredictionT]):
             if self.task.plain_text is None:
                 raise InputError(self._needs_keys())
             return self.task.example_from_text(value, id_)
-        record = value if isinstance(value, Mapping) else getattr(value, "to_json", dict)()
-        if not record:
-            raise InputError(f"an input is a text, a mapping or an example, not {type(value).__name__}")
+        if not isinstance(value, Mapping) and not hasattr(value, "to_json"):
+            raise InputError(f"an input is a text, a mapping or an example{_not(value)}")
+        record = value if isinstance(value, Mapping) else value.to_json()
         try:
             # As JSON and back: tuples become lists, and what no file could say is refused as it would be there.
             return self.task.example(json.loads(json.dumps({"id": id_, **record})))
@@ -147,3 +149,8 @@ class SpanBertPredictor(Generic[ExampleT, PredictionT]):
         if self.task.name == QUESTION_ANSWERING:
             return 'a question needs a context: predict(question="...", context="...")'
         return f"a text alone is not enough for {self.task.name}: give a mapping with the keys of its JSON lines"
+
+
+def _not(value: object) -> str:
+    hint = ": decode it, as in text.decode()" if isinstance(value, bytes | bytearray) else ""
+    return f", not {type(value).__name__}{hint}"

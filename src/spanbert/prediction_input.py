@@ -19,7 +19,15 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from spanbert.errors import ConfigurationError, InputError
-from spanbert.example_files import JsonRecord, input_file, name_without_compression, parse_json_lines
+from spanbert.example_files import (
+    JsonRecord,
+    begins_array,
+    input_file,
+    name_without_compression,
+    parse_json_line,
+    refuse_one_value,
+    source_name,
+)
 from spanbert.input_files import InputFile, read_chunks
 from spanbert.read_summary import FileSummary
 from spanbert.task import Located, Problem, Task
@@ -36,6 +44,10 @@ _OTHER_ENDINGS = (".csv", ".tsv", ".parquet", ".conll")
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 # How "surrogateescape" shows bytes that are not UTF-8; a good UTF-8 line cannot hold these.
 _BAD_BYTE = re.compile("[\udc80-\udcff]")
+_HEAD = 1000
+"""First characters (or bytes) that tell an input which is one JSON value."""
+# "data" with its list is the first key of SQuAD's JSON, or the second, behind the version.
+_SQUAD = re.compile(r'\A\s*\{\s*("version"\s*:\s*"[^"]*"\s*,\s*)?"data"\s*:\s*\[')
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -82,7 +94,7 @@ def read_records(task: Task[Any, Any], path: str, form: InputForm, counts: FileS
     Args:
         task: makes the examples.
         path: a file, also .gz or .zst, or "-" for standard input.
-        form: how to read it; "auto" goes by the file's name, or else by whether the first character is "{".
+        form: how to read it; "auto" goes by the file's name, or else by whether it begins with "{" or "[{".
         counts: counts bytes as they are read, and the blank lines that are passed over.
 
     Raises:
@@ -95,7 +107,7 @@ def read_records(task: Task[Any, Any], path: str, form: InputForm, counts: FileS
         if form.questions or form.document != "auto":
             option = "--question" if form.questions else "--document"
             raise ConfigurationError(f"{option} is for plain text, and this input is JSON lines; see --input-format")
-        return _json_records(task, _lines(chunks), counts)
+        return _json_records(task, _lines(chunks), counts, source_name(path))
     document = _document_of(task, form)
     texts = _whole_text(chunks) if document == "file" else _lines(chunks)
     return _text_records(task, texts, form.questions, counts, pass_over_blank=document == "line")
@@ -161,7 +173,8 @@ def _format_of(
     for chunk in chunks:
         held.append(chunk)
         if chunk is not PAUSE and (head := chunk.removeprefix(codecs.BOM_UTF8).lstrip()):
-            return ("jsonl" if head.startswith(b"{") else "text"), itertools.chain(held, chunks)
+            is_json = head.startswith(b"{") or begins_array(head[:_HEAD].decode(errors="replace"))
+            return ("jsonl" if is_json else "text"), itertools.chain(held, chunks)
     return "text", iter(held)
 
 
@@ -209,19 +222,41 @@ def _whole_text(chunks: Iterator[bytes | Pause]) -> Iterator[tuple[int, str] | E
 
 
 def _json_records(
-    task: Task[Any, Any], lines: Iterator[tuple[int, str] | ErrorRecord | Pause], counts: FileSummary
+    task: Task[Any, Any], lines: Iterator[tuple[int, str] | ErrorRecord | Pause], counts: FileSummary, source: str
 ) -> Iterator[Item]:
+    is_first = True
     for item in lines:
         if not isinstance(item, tuple):
             yield item
             continue
-        parsed = next(parse_json_lines([item]), None)
-        if parsed is None:
+        if not item[1] or item[1].isspace():
             counts.skip("blank", item[0])
-        elif isinstance(parsed, Problem):
+            continue
+        if is_first:
+            _refuse_one_value(task, item, source)
+            is_first = False
+        parsed = parse_json_line(*item)
+        if isinstance(parsed, Problem):
             yield ErrorRecord(parsed.line, f"{parsed.kind}: {parsed.detail}")
         else:
             yield _json_record(task, parsed, item[1])
+
+
+def _refuse_one_value(task: Task[Any, Any], first_line: tuple[int, str], source: str) -> None:
+    """Say what to do with an input that is one JSON value, such as SQuAD's.
+
+    Raises:
+        InputError: it is.
+    """
+    line, content = first_line
+    if task.name == QUESTION_ANSWERING and (content.strip() == "{" or _SQUAD.search(content[:_HEAD])):
+        raise InputError(
+            "this looks like SQuAD's JSON, and predict reads JSON lines. Write each question on a line of its own: "
+            "`jq -c '.data[].paragraphs[] | .context as $c | .qas[] | {id, question, context: $c}'`",
+            source=source,
+            line=line,
+        )
+    refuse_one_value(content, source, line)
 
 
 def _json_record(task: Task[Any, Any], record: JsonRecord, line: str) -> Item:

@@ -35,14 +35,20 @@ _BREAK_IN_CJK = re.compile(rf"\n(?:(?<=[{_CJK}]\n)(?=[{_CJK}“‘…—])|(?<=[
 
 
 def decode_chunks(
-    chunks: Iterable[bytes], counts: FileSummary, *, bad_bytes: Literal["error", "replace"] = "error"
+    chunks: Iterable[bytes],
+    counts: FileSummary,
+    *,
+    bad_bytes: Literal["error", "replace"] = "error",
+    advice: str = "convert the file to UTF-8, or replace such bytes with --bad-bytes replace",
 ) -> Iterator[str]:
     r"""Decode UTF-8 chunk by chunk, without the byte order mark; no text but the last ends in "\r".
+
+    `advice` tells what can be done about bytes that are not UTF-8.
 
     Raises:
         InputError: A byte is not UTF-8 and `bad_bytes` is "error"; it tells the line and the byte's offset.
     """
-    decoder = _Decoder(counts, bad_bytes)
+    decoder = _Decoder(counts, bad_bytes, advice)
     for chunk in chunks:
         if text := decoder.decode(chunk):
             yield text
@@ -53,9 +59,10 @@ def decode_chunks(
 class _Decoder:
     """An incremental UTF-8 decoder that knows its line and byte offset."""
 
-    def __init__(self, counts: FileSummary, bad_bytes: Literal["error", "replace"]) -> None:
+    def __init__(self, counts: FileSummary, bad_bytes: Literal["error", "replace"], advice: str) -> None:
         self._counts = counts
         self._bad_bytes = bad_bytes
+        self._advice = advice
         self._pending = b""  # the first bytes of a character that the next chunk completes
         self._held = ""  # a "\r" that the next chunk's "\n" may belong to
         self._offset = 0  # of `_pending`, in bytes
@@ -85,7 +92,7 @@ class _Decoder:
         return text
 
     def _not_utf8(self, error: UnicodeDecodeError, line: int) -> InputError:
-        advice = "convert the file to UTF-8, or replace such bytes with --bad-bytes replace"
+        advice = self._advice
         for head, contents in _OTHER_CONTENTS.items():
             if self._head.startswith(head):
                 advice = f"this looks like {contents}"

@@ -140,7 +140,11 @@ def test_bad_records_are_left_out_or_stop_it(tuned: Tuned, evaluate: Callable[..
 
 
 def test_what_cannot_be_done_is_said_before_anything_is_computed(
-    tuned: Tuned, evaluate: Callable[..., Any], tmp_path: Path, encoder_folder: Path
+    tuned: Tuned,
+    evaluate: Callable[..., Any],
+    tmp_path: Path,
+    encoder_folder: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     model, dev = tuned("classification")
     (tmp_path / "file").write_text("")
@@ -162,7 +166,9 @@ def test_what_cannot_be_done_is_said_before_anything_is_computed(
     status, _, err = evaluate("classification", file=tmp_path / "missing.jsonl")
     assert status == 1
     assert "missing.jsonl" in err
-    assert main(["evaluate", str(encoder_folder), str(dev)]) != 0  # only pre-trained: takes a corpus
+    assert main(["evaluate", str(encoder_folder), str(dev), "--samples", "5"]) == 1
+    assert "is not fine-tuned for any task" in (err := capsys.readouterr().err)
+    assert f"spanbert finetune TASK --model {encoder_folder}" in err
 
 
 def test_files_are_written_when_nobody_reads_the_table(

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from labelled_lines_task import Guess, LabelledLines, Line, LineComparison, LineSettings
 
-from spanbert.evaluation.bootstrap import intervals_of
+from spanbert.evaluation.bootstrap import Interval, intervals_of
 from spanbert.evaluation.calibration import calibration_of
 from spanbert.evaluation.report import write_report
 
@@ -105,6 +105,18 @@ def test_many_labels_share_a_row(tmp_path: Path) -> None:
     assert "all others" in page
     assert page.count('<th scope="col" title=') == 21
     assert "5 of 60 examples with an error" in page
+
+
+def test_figures_whose_names_do_not_say_it_are_explained_where_they_appear(tmp_path: Path) -> None:
+    guesses = [Guess("bad"), Guess("(none)")]
+    page = report(tmp_path / "r.html", ["x", "y"], guesses, intervals={"overlap_f1": Interval(50.0)})
+    assert "<b>overlap</b>: right label, and" in page
+    assert "<b>macro</b>" not in page
+    assert "(none): there is no such answer" in page
+    page = report(tmp_path / "r.html", ["x", "y"], guesses[:1] * 2, intervals={"best_f1_threshold": Interval(0.5)})
+    assert "<b>best</b>: " in page
+    assert "<b>threshold</b>: " in page
+    assert "(none)" not in page
 
 
 def test_calibration() -> None:

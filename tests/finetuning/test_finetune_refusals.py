@@ -32,6 +32,24 @@ def test_labels_of_dev_that_training_lacks_count_as_wrong_and_are_an_error_with_
         assert metrics["accuracy" if task == "classification" else "f1"] < 100
 
 
+def test_a_dev_set_that_tells_nothing_is_named(
+    tune: Tune, files: Files, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    train = files("ner")[0]
+    records = [{**record, "id": f"other {number}"} for number, record in enumerate(read_records(train))]
+    for dev in (train, write_records(tmp_path / "copy.jsonl", records)):
+        tune("ner", dev=dev, steps=1, quiet=False, output=tmp_path / dev.stem)
+        err = capsys.readouterr().err
+        assert f"warning: 48 of 48 examples of {dev} are in {train} too" in err
+        assert "1 step, " in err
+    planet = {"entities": [{"start": 0, "end": 3, "label": "PLANET"}]}
+    dev = write_records(tmp_path / "planets.jsonl", [record | planet for record in read_records(files("ner")[1])[:2]])
+    tune("ner", dev=dev, quiet=False, steps=1)
+    err = capsys.readouterr().err
+    assert "warning: f1 is 0 on the dev set" in err
+    assert " too: " not in err
+
+
 def test_labels_that_dev_lacks_are_no_problem(tune: Tune, files: Files, tmp_path: Path) -> None:
     records = read_records(files("classification")[0])
     dev = write_records(tmp_path / "dev.jsonl", [one for one in records if one["label"] == records[0]["label"]])
@@ -54,7 +72,7 @@ def test_a_bad_record_is_left_out_and_counted_or_an_error(
     ("content", "message"),
     [
         ("", "there is nothing in the file"),
-        ('{"text": "one", "label": "a"}\n{"text": "two", "label": "a"}\n', "every example has the label 'a'"),
+        ('{"text": "one", "label": "a"}\n{"text": "two", "label": "a"}\n', "the label 'a'"),
         (None, "there is no such file|No such file"),
         ('{"text": "one", "label": "a"}\n{"text": "one", "label": "b"}\n', r"cannot be split.*--dev"),
     ],

@@ -14,6 +14,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from spanbert.errors import InputError
 from spanbert.estimators.base import TaskEstimator
 from spanbert.estimators.inputs import is_missing, ragged, rows_of
+from spanbert.read_summary import counted
 from spanbert.spans import LabelledSpan, spans_from_tags, tags_from_spans
 from spanbert.task import Task
 from spanbert.text_columns import is_by_character, join_words
@@ -56,7 +57,7 @@ class EntityRecognizer(TaskEstimator):
         if words is None:
             return {"entities": target}
         if len(words) != len(target) or not all(isinstance(tag, str) for tag in target):
-            raise InputError(f"{len(words)} words need {len(words)} tags, not {target!r:.80}")
+            raise InputError(f"{counted(len(words), 'word')} must have as many tags, not {target!r:.80}")
         spans = spans_from_tags(target)
         return {"entities": [[words[start][0], words[end - 1][1], label] for start, end, label in spans]}
 

@@ -22,6 +22,7 @@ from spanbert.golden import Golden
 from spanbert.loading import load
 from spanbert.output_files import refuse_overwriting
 from spanbert.prediction_stream import rounded
+from spanbert.read_summary import counted
 from spanbert.task import UNKNOWN_LABEL, Comparison, Located, Task
 from spanbert.training.config import Device, Precision
 from spanbert.training.progress import tell
@@ -187,4 +188,4 @@ def _print(config: EvaluateConfig, intervals: dict[str, Interval], num_examples:
         figures = {name: interval.to_json() for name, interval in intervals.items()}
         print(json.dumps({"examples": num_examples, "figures": figures}, ensure_ascii=False))
     else:
-        print_figures(Console(), f"{config.file}: {num_examples:,} examples", intervals)
+        print_figures(Console(), f"{config.file}: {counted(num_examples, 'example')}", intervals)

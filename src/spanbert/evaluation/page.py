@@ -25,9 +25,14 @@ table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size
 th, td { padding: .25rem .7rem; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; }
 th { font-weight: 600; }
 th[scope=row], tr > :first-child { text-align: left; }
-table.heat td { min-width: 2.8rem; text-align: center; }
+table.heat { font-size: .8rem; }
+table.heat th, table.heat td { padding: .2rem .3rem; }
+table.heat td { min-width: 2.1rem; text-align: center; }
 table.heat td.diagonal { outline: 1px solid var(--soft); outline-offset: -2px; }
-table.heat thead th { max-width: 7rem; overflow: hidden; text-overflow: ellipsis; }
+table.heat th { max-width: 11rem; overflow: hidden; text-overflow: ellipsis; }
+table.heat thead th {
+  writing-mode: vertical-rl; transform: rotate(180deg); max-width: none; max-height: 11rem; text-align: left;
+}
 svg { display: block; width: 100%; max-width: 44rem; height: auto; }
 svg.narrow { max-width: 26rem; }
 article {

@@ -106,7 +106,26 @@ def _figures(main_metric: str, intervals: Mapping[str, Interval]) -> str:
     parts.append(_table(["", "figure", "95 % interval"], rows))
     if any(interval.low is not None for interval in intervals.values()):
         parts.append('<p class="note">Intervals by the bootstrap over examples.</p>')
+    explained = "; ".join(
+        f"<b>{_spoken(word)}</b>: {meaning}"
+        for word, meaning in _MEANINGS.items()
+        if any(word in name for name in names)
+    )
+    parts.append(f'<p class="note">{explained}.</p>' if explained else "")
     return "".join(parts)
+
+
+_MEANINGS = {
+    "macro": "the mean over labels, rare ones counting as much as frequent ones",
+    "micro": "over all answers together, so that frequent labels count most",
+    "overlap": "right label, and at least one character in common with the right answer",
+    "boundaries": "right first and last character, whatever the label",
+    "has_ans": "of the questions that have an answer",
+    "no_ans": "of the questions that have none",
+    "best": "with the threshold that suits these very data, so it flatters",
+    "threshold": "the probability of no answer above which none is given",
+}
+"""Part of a figure's name -> what it means, for those whose names do not say it."""
 
 
 def _labels(intervals: Mapping[str, Interval]) -> str:
@@ -160,7 +179,7 @@ def _confusions(confusions: Mapping[tuple[str, str], int] | None) -> str:
         tds = "".join(
             _heat_cell(number, sum(of_row), right, found) for number, found in zip(of_row, columns, strict=True)
         )
-        rows.append(f'<tr><th scope="row">{escaped(right)}</th>{tds}</tr>')
+        rows.append(f'<tr><th scope="row" title="{escaped_attribute(right)}">{escaped(right)}</th>{tds}</tr>')
     head = "".join(f'<th scope="col" title="{escaped_attribute(name)}">{escaped(name)}</th>' for name in columns)
     wrong = sorted(((n, pair) for pair, n in confusions.items() if pair[0] != pair[1] and n), key=lambda item: -item[0])
     listed = "".join(
@@ -168,7 +187,8 @@ def _confusions(confusions: Mapping[tuple[str, str], int] | None) -> str:
         for number, (right, found) in wrong[:_MOST_CONFUSIONS]
     )
     return (
-        '<p class="note">Rows: right answers. Columns: predictions. Colour: share of the row.</p>'
+        '<p class="note">Rows: right answers. Columns: predictions. Colour: share of the row.'
+        f"{' (none): there is no such answer on this side.' if '(none)' in columns else ''}</p>"
         '<div class="scroll"><table class="heat" aria-label="Right answers by predictions">'
         f"<thead><tr><td></td>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
         + (f"<p>Most frequent confusions:</p><ol>{listed}</ol>" if listed else "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 import shutil
 import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,6 +25,7 @@ from spanbert.finetuning.training import DEV, FinetuneResult, FinetuneRun
 from spanbert.golden import GOLDEN_FILE, make_golden, read_golden_inputs
 from spanbert.options import build_options
 from spanbert.predicting import Predictor
+from spanbert.read_summary import counted
 from spanbert.task import UNKNOWN_LABEL, Located, Problem, Task
 from spanbert.task_checkpoints import load_task_model, save_task_model
 from spanbert.task_options import compose_options, split_options
@@ -128,6 +130,11 @@ def finetune_files(config: FinetuneFilesConfig, task: AnyTask) -> FinetunedModel
             result = _several_seeds(config, task, accelerator, examples, data, golden, say)
         accelerator.wait_for_everyone()
     accelerator.end_training()
+    if not result.stopped_by and not result.metrics[result.main_metric]:
+        say(
+            f"warning: {result.main_metric.replace('_', ' ')} is 0 on the dev set: no answer there is right, perhaps "
+            "none was given. More --epochs or a higher --learning-rate may help; `spanbert evaluate` shows the answers"
+        )
     return result
 
 
@@ -140,7 +147,7 @@ def _read(
     if config.dev is None:
         train, dev = split(task, examples, config.dev_share, seed=config.seed)
         say(
-            f"{config.train}: {len(train):,} examples to learn from, {len(dev):,} split off to validate "
+            f"{config.train}: {counted(len(train), 'example')} to learn from, {len(dev):,} split off to validate "
             f"(seed {config.seed})"
         )
         task = task.learn(train)
@@ -162,7 +169,20 @@ def _read(
             f"{config.dev}, line {unknown.line}: {unknown.detail}: {config.train} has none of it, so it counts as "
             "wrong (others like it are not shown)"
         )
-    return task, examples, [one.example for one in located]
+    dev = [one.example for one in located]
+    seen = set(map(_content, examples))
+    num_seen = sum(_content(one) in seen for one in dev)
+    if 2 * num_seen > len(dev):
+        say(
+            f"warning: {num_seen:,} of {counted(len(dev), 'example')} of {config.dev} are in {config.train} too: the "
+            "figures say little of other texts"
+        )
+    return task, examples, dev
+
+
+def _content(example: Any) -> str:
+    """An example without its id."""
+    return json.dumps({name: value for name, value in example.to_json().items() if name != "id"}, sort_keys=True)
 
 
 def _unknown_label(task: AnyTask, located: Sequence[Located[Any]]) -> Problem | None:

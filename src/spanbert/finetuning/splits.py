@@ -8,6 +8,7 @@ from typing import Any
 
 from spanbert import randomness
 from spanbert.errors import InputError
+from spanbert.read_summary import counted
 from spanbert.task import ExampleT, Task
 
 
@@ -38,8 +39,8 @@ def split(
         groups[task.group(example)].append(number)
     if len(groups) < 2:
         raise InputError(
-            f"{len(examples)} examples in {len(groups)} group (an article, a document) cannot be split into training "
-            "and dev set: bring a --dev file"
+            f"{counted(len(examples), 'example')} in {counted(len(groups), 'group')} (an article, a document) cannot "
+            "be split into training and dev set: bring a --dev file"
         )
     members = list(groups.values())
     strata: dict[str, list[list[int]]] = defaultdict(list)

@@ -16,6 +16,7 @@ from spanbert.finetuning.adapters import add_lora, merge_lora, save_adapter
 from spanbert.finetuning.config import FinetuneConfig
 from spanbert.finetuning.data import FinetuneData, PreparedExamples, TrainingWindows
 from spanbert.finetuning.validation import TaskValidation, predictor_in_training
+from spanbert.read_summary import counted
 from spanbert.task import Task, Window
 from spanbert.task_checkpoints import new_task_model
 from spanbert.task_model import TaskModel
@@ -199,17 +200,19 @@ class FinetuneRun:
         made_up = sorted(set(self._report.new) & model.state_dict().keys())
         if made_up:
             lines.append(f"{self.config.model} lacks {', '.join(made_up)}: made new, as the head is")
-        units = "" if task.unit == "example" else f", {len(windows.units):,} windows"
+        units = "" if task.unit == "example" else f", {counted(len(windows.units), 'window')}"
         lines.append(
-            f"{task.name}: {windows.num_examples:,} examples{units}, {windows.num_pieces:,} pieces an epoch; "
-            f"{windows.num_long:,} examples have several windows"
+            f"{task.name}: {counted(windows.num_examples, 'example')}{units}, "
+            f"{counted(windows.num_pieces, 'piece')} an epoch; {counted(windows.num_long, 'example')} "
+            f"{'has' if windows.num_long == 1 else 'have'} several windows"
         )
         for name, number in windows.left_out.items():
             lines.append(f"left out of training: {number:,} {name.removeprefix('left_out_').replace('_', ' ')}")
         trained = count_parameters(parameter for parameter in model.parameters() if parameter.requires_grad)
         lines.append(
-            f"{trained:,} trained parameters, {num_steps(self.config, len(windows.units)):,} steps, "
+            f"{trained:,} trained parameters, "
+            f"{counted(num_steps(self.config, len(windows.units)), 'step')}, "
             f"{record['machine']['precision']} on {record['machine']['device_name']}"
         )
-        lines.append(f"validating on {len(validation.examples):,} examples by {task.main_metric}")
+        lines.append(f"validating on {counted(len(validation.examples), 'example')} by {task.main_metric}")
         return lines

@@ -6,6 +6,7 @@ import csv
 import gzip
 import io
 import json
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -110,11 +111,15 @@ def test_pairs_of_texts_and_ids(tmp_path: Path) -> None:
 
 
 def test_json_lines_with_every_form_of_label(tmp_path: Path) -> None:
-    values: list[Any] = ["pos", 1, 2.5, True, ["a", "b", "a"], [], " 好 "]
+    values: list[Any] = ["pos", 1, 2.5, True, " 好 "]
     lines = [json.dumps({"text": f"t{number}", "label": value}) for number, value in enumerate(values)]
     examples, problems = read(tmp_path / "a.jsonl", "\n".join(lines))
     labels = [located.example.label for located in examples]
-    assert labels == ["pos", "1", "2.5", "true", ("a", "b"), (), "好"]
+    assert labels == ["pos", "1", "2.5", "true", "好"]
+    assert not problems
+    lines = [json.dumps({"text": "t", "label": value}) for value in (["a", "b", "a"], [], ["c"])]
+    examples, problems = read(tmp_path / "a.jsonl", "\n".join(lines))
+    assert [located.example.label for located in examples] == [("a", "b"), (), ("c",)]
     assert not problems
 
 
@@ -239,6 +244,51 @@ def test_broken_rows_of_csv(tmp_path: Path) -> None:
     assert "Lines 5 to 6" in problems[-1].detail
 
 
+def test_labels_and_lists_of_labels_in_one_file_are_told(tmp_path: Path) -> None:
+    content = "".join(json.dumps({"text": "t", "label": value}) + "\n" for value in ("a", ["b"], "c", ["a", "b"]))
+    examples, problems = read(tmp_path / "a.jsonl", content)
+    assert len(examples) == 4
+    assert kinds(problems) == [(2, "one label and lists of labels"), (4, "one label and lists of labels")]
+    assert "line 1" in problems[0].detail
+    assert not read(tmp_path / "a.jsonl", content, kind="multi-label")[1]
+
+
+def test_no_number_and_an_empty_label_are_told_as_what_they_are(tmp_path: Path) -> None:
+    values = ["NaN", "Infinity", '""', '"NaN"', "[NaN]"]
+    examples, problems = read(tmp_path / "a.jsonl", "\n".join(f'{{"text": "t", "label": {value}}}' for value in values))
+    assert rows(examples) == [(4, "t", "NaN")]
+    assert kinds(problems) == [(1, "bad label"), (2, "bad label"), (3, "no label"), (5, "bad label")]
+    assert "not nan" in problems[0].detail
+    assert "'label' is empty" in problems[2].detail
+    assert "there is no 'label'" in read(tmp_path / "a.jsonl", '{"text": "t"}\n{"text": "t", "label": 1}')[1][0].detail
+
+
+def test_the_separator_of_a_header_that_does_not_fit_is_named(tmp_path: Path) -> None:
+    for name, content, advice in [
+        ("a.csv", "text;label\nx;y\n", '--separator ";"'),
+        ("a.csv", '"text";"label"\n"x";"y"\n', '--separator ";"'),
+        ("a.csv", '"label"\ttext\nx\ty\n', r'--separator "\\t"'),
+        ("a.tsv", "text,label\nx,y\n", '--separator ","'),
+    ]:
+        with pytest.raises(InputError, match=advice):
+            read(tmp_path / name, content)
+    with pytest.raises(InputError, match="--no-header"):
+        read(tmp_path / "a.csv", "title;label\nx;y\n")
+
+
+def test_standard_input_may_have_commas_or_tabs(monkeypatch: pytest.MonkeyPatch) -> None:
+    for content in ('text,label\n"a, b",x\n', "text\tlabel\na, b\tx\n", '{"text": "a, b", "label": "x"}'):
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content.encode())))
+        examples, problems = examples_of(Classification.read("-", DataOptions()))
+        assert [(located.example.text, located.example.label) for located in examples] == [("a, b", "x")]
+        assert not problems
+
+
+def test_bytes_that_are_not_utf_8_are_told_with_the_option_that_helps(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="or name its encoding with --encoding"):
+        read(tmp_path / "a.tsv", "text\tlabel\né\tx\n".encode("latin-1"))
+
+
 def test_what_a_check_finds(tmp_path: Path) -> None:
     content = "id,text,label\n1,good,pos\n1,bad,neg\n3,good,neg\n4,fine,pos\n"
     examples, _ = read(tmp_path / "a.csv", content)
@@ -251,7 +301,6 @@ def test_what_a_check_finds(tmp_path: Path) -> None:
     assert kinds(unknown)[0] == (5, "unknown label")
     assert "'pos'" in unknown[0].detail
     assert "'a', 'b'" in unknown[0].detail
-    assert kinds(list(Classification.check(examples[:1], DataOptions()))) == [(2, "only one label")]
 
 
 def test_the_same_labels_in_another_order_are_the_same() -> None:

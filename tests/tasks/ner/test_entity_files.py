@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -196,6 +198,39 @@ def test_an_entity_whose_text_stands_elsewhere_is_told(tmp_path: Path) -> None:
         (1, "text is not at its offsets", False)
     ]
     assert "8..10 is 'Bo', not 'Ada'" in problems[0].detail
+
+
+@pytest.mark.parametrize(
+    "content", ['\n{"text": "Ada met Bo", "entities": [[0, 3, "P"]]}\n', "Ada B-P\nmet O\nBo O\n", "{ O\n} O\n"]
+)
+def test_the_first_character_tells_what_the_name_does_not(
+    content: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("-", str(tmp_path / "data")):
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content.encode())))
+        Path(tmp_path / "data").write_text(content, encoding="utf-8")
+        located, problems = examples_of(Ner.read(name, OPTIONS))
+        assert problems == []
+        assert [one.example.text for one in located] == ["{ }" if content[0] == "{" else "Ada met Bo"]
+
+
+@pytest.mark.parametrize("content", ['[{"text": "a"},\n {"text": "b"}]', '[\n{"text": "a"}\n]', '\n{\n "text": "a"\n}'])
+def test_one_json_value_is_refused_once_with_what_to_do(content: str, tmp_path: Path) -> None:
+    for name in ("x.jsonl", "x"):
+        with pytest.raises(InputError, match=r"on a line of its own.*jq -c"):
+            read(tmp_path / name, content)
+
+
+def test_deep_json_and_bad_bytes_are_told_in_plain_words(tmp_path: Path) -> None:
+    deep = '{"text": "a", "entities": ' + "[" * 100_000 + "]" * 100_000 + "}"
+    _, problems = read(tmp_path / "x.jsonl", deep + '\n{"text": ' + "1" * 5000 + "}")
+    assert [problem.detail for problem in problems] == [
+        "lists or objects are nested too deeply, hundreds of one inside the other",
+        "a number has too many digits, thousands of them",
+    ]
+    with pytest.raises(InputError, match="--encoding") as caught:
+        read(tmp_path / "x.conll", b"\xe9 O\n")
+    assert "--bad-bytes" not in str(caught.value)
 
 
 def test_documents_and_ids_may_be_numbers() -> None:

@@ -168,7 +168,8 @@ def test_json_lines_in_all_their_forms(tmp_path: Path) -> None:
         ({"id": "a", "question": ["?"], "context": "x"}, "wrong type"),
         ({"id": "a", "context": "x"}, "no question"),
         ({"id": True, "question": "?", "context": "x"}, "no id"),
-        ({"question": "?", "context": "x"}, "no id"),
+        ({"question": "?", "context": "x"}, None),
+        ({"id": None, "question": "?", "context": "x"}, None),
         ({"id": "a", "question": "?", "context": "half \ud83d"}, "half a character"),
         ({"id": "a", "question": "?", "context": "x", "answers": "x"}, "wrong type"),
         ({"id": "a", "question": "?", "context": "x", "answers": [{"text": "x", "start": "0"}]}, "wrong type"),
@@ -190,7 +191,7 @@ def test_a_bad_record_is_told_with_its_line_and_the_others_stay(
     assert [(problem.line, problem.kind, problem.skipped) for problem in problems] == (
         [] if kind is None else [(2, kind, True)]
     )
-    assert [one.example.id for one in located] == (["good"] if kind else ["good", "a"])
+    assert [one.example.id for one in located] == (["good"] if kind else ["good", record.get("id") or "2"])
     if kind not in (None, "no id"):
         with pytest.raises(InputError):
             QuestionAnswering.example(record)

@@ -15,7 +15,8 @@ Kind = Literal["auto", "single-label", "multi-label", "regression"]
 
 @dataclass(frozen=True, kw_only=True)
 class DataOptions:
-    """How a file is read: .csv, .tsv, .txt, .jsonl, each also .gz or .zst, or "-" (JSON lines or tab-separated)."""
+    """How a file is read: .csv, .tsv, .txt, .jsonl, each also .gz or .zst, or "-" (JSON lines, or a tab
+    or else a comma between columns)."""
 
     kind: Kind = "auto"
     """What is predicted of a text: one label, any number of labels, or a number. auto: several labels where the file

@@ -36,13 +36,19 @@ def read_examples(path: str | Path, options: DataOptions) -> Iterator[Located[Cl
     seen: set[str] = set()
     keys: dict[str, None] = {}
     is_empty = True
+    first: Located[ClassificationExample] | None = None
     for row in read_rows(path, options, required):
         is_empty = False
         if isinstance(row, Row):
             seen.update(name for name in required if name in row.values)
             if len(keys) < 20:
                 keys.update(dict.fromkeys(row.values))
-            yield _example(row, options)
+            item = _example(row, options)
+            yield item
+            if isinstance(item, Located):
+                first = first or item
+                if type(item.example.label) is not type(first.example.label):
+                    yield _mixed(item, first)
         else:
             yield row
     if is_empty:
@@ -72,7 +78,8 @@ def _example(row: Row, options: DataOptions) -> Located[ClassificationExample] |
         texts.append(text)
     value = row.values.get(options.label_column)
     if value is None or (isinstance(value, str) and not value.strip() and not _may_have_no_label(options)):
-        return Problem(row.line, "no label", f"there is no {options.label_column!r} (example {example_id})")
+        found = f"there is no {options.label_column!r}" if value is None else f"{options.label_column!r} is empty"
+        return Problem(row.line, "no label", f"{found} (example {example_id})")
     try:
         label = parse_answer(value, options)
     except ValueError as error:
@@ -81,6 +88,17 @@ def _example(row: Row, options: DataOptions) -> Located[ClassificationExample] |
     document = document_name(row.values.get(options.document_column or "document"))
     example = ClassificationExample(id=example_id, text=texts[0], pair=pair, label=label, document=document)
     return Located(example, row.line)
+
+
+def _mixed(here: Located[ClassificationExample], first: Located[ClassificationExample]) -> Problem:
+    """One label among lists of labels, or the other way round: the whole file is then about several labels."""
+    one, several = "one label", "a list of labels"
+    found, before = (several, one) if isinstance(here.example.label, tuple) else (one, several)
+    detail = (
+        f"{found} here, {before} in line {first.line}: each text is taken to have any number of labels; write all in "
+        f"one way, or say --kind single-label or multi-label (example {here.example.id})"
+    )
+    return Problem(here.line, "one label and lists of labels", detail, skipped=False)
 
 
 def _id_of(row: Row, options: DataOptions) -> str | None:
@@ -95,7 +113,7 @@ def _may_have_no_label(options: DataOptions) -> bool:
 
 
 def check_examples(examples: Sequence[Located[ClassificationExample]], known: Sequence[str]) -> Iterator[Problem]:
-    """Duplicate ids, one text with different answers, labels that are not among `known` (if any are), one label only.
+    """Duplicate ids, one text with different answers, labels that are not among `known` (if any are).
 
     The examples are used all the same.
     """
@@ -118,10 +136,6 @@ def check_examples(examples: Sequence[Located[ClassificationExample]], known: Se
         if unknown:
             detail = f"{', '.join(map(repr, unknown))} (example {example.id}); {known_labels(known)}"
             yield Problem(line, UNKNOWN_LABEL, detail, skipped=False)
-    labels = {label for located in examples for label in labels_of(located.example.label)}
-    if len(labels) == 1 and all(isinstance(located.example.label, str) for located in examples):
-        detail = f"every example has the label {labels.pop()!r}: there is nothing to learn"
-        yield Problem(examples[0].line, "only one label", detail, skipped=False)
 
 
 def known_labels(known: Sequence[str]) -> str:

@@ -41,6 +41,8 @@ def _name(value: object) -> str:
             name = value.strip()
         case bool():
             name = "true" if value else "false"
+        case float() if not math.isfinite(value):
+            raise ValueError(f"a label must be a string or a number, not {value}")
         case int() | float():
             name = str(value)
         case _:

@@ -44,7 +44,11 @@ def learn_settings(examples: Sequence[ClassificationExample], settings: Settings
     counts = Counter(label for answer in answers for label in labels_of(answer))
     labels = label_order(counts)
     if len(labels) < (2 if kind == "single-label" else 1):
-        raise InputError(f"every example has the label {', '.join(map(repr, labels)) or '(none)'}: nothing to learn")
+        what = f"have the label {labels[0]!r}" if labels else "have no label"
+        raise InputError(
+            f"all examples to learn from ({len(answers):,}) {what}: there is nothing to learn. If the file has others, "
+            "they are too rare for a split into training and dev set: give more examples, or the dev set with --dev"
+        )
     weights: tuple[float, ...] = ()
     if settings.class_weights == "balanced":
         present = [counts[label] for label in labels]

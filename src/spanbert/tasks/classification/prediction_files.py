@@ -8,6 +8,7 @@ from pathlib import Path
 from spanbert.errors import InputError
 from spanbert.example_files import JsonRecord, parse_json_lines, read_lines, source_name
 from spanbert.prediction_places import PredictionPlaces, error_record
+from spanbert.read_summary import counted
 from spanbert.task import Problem
 from spanbert.tasks.classification.config import DataOptions
 from spanbert.tasks.classification.examples import (
@@ -38,11 +39,11 @@ def read_prediction_file(
     parsing = DataOptions(kind=kind_of([example.label for example in gold]), label_separator=options.label_separator)
     lines = list(read_lines(path, encoding=options.encoding))
     first = next((content for _, content in lines if content.strip()), "")
-    separator = separator_of(path, options) or "\t"
+    separator = separator_of(path, options, first) or "\t"
     columns = [field.strip().strip('"') for field in first.split(separator)]
     items: Iterator[Numbered | Problem]
     if first.lstrip().startswith("{"):
-        items = _from_json(lines, parsing)
+        items = _from_json(lines, parsing, source_name(path))
     elif "id" in columns and "label" in columns:
         items = _from_columns(lines, separator, parsing, source_name(path))
     else:
@@ -50,8 +51,8 @@ def read_prediction_file(
     return _match(items, gold)
 
 
-def _from_json(lines: list[tuple[int, str]], parsing: DataOptions) -> Iterator[Numbered | Problem]:
-    for record in parse_json_lines(lines):
+def _from_json(lines: list[tuple[int, str]], parsing: DataOptions, source: str) -> Iterator[Numbered | Problem]:
+    for record in parse_json_lines(lines, source=source):
         if isinstance(record, JsonRecord):
             yield error_record(record.value, record.line) or _prediction(record.line, record.value, parsing)
         else:
@@ -75,8 +76,8 @@ def _from_labels(
         lines = lines[:-1]
     if len(lines) != len(gold):
         raise InputError(
-            f"{len(lines)} lines for {len(gold)} examples: predictions are a label a line, or JSON lines or columns "
-            'with "id" and "label"',
+            f"{counted(len(lines), 'line')} for {counted(len(gold), 'example')}: predictions are a label a line, or "
+            'JSON lines or columns with "id" and "label"',
             source=source,
         )
     for example, (line, content) in zip(gold, lines, strict=True):

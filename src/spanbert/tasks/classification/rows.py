@@ -11,11 +11,21 @@ from pathlib import Path
 from typing import Any
 
 from spanbert.errors import ConfigurationError, InputError
-from spanbert.example_files import name_without_compression, parse_json_lines, read_lines, source_name
+from spanbert.example_files import (
+    begins_array,
+    name_without_compression,
+    parse_json_lines,
+    peek,
+    read_lines,
+    source_name,
+)
+from spanbert.read_summary import counted
 from spanbert.task import Problem
 from spanbert.tasks.classification.config import DataOptions
 
-_SEPARATORS: Mapping[str, str] = {".csv": ",", ".tsv": "\t", ".txt": "\t", "-": "\t"}
+_SEPARATORS: Mapping[str, str] = {".csv": ",", ".tsv": "\t", ".txt": "\t"}
+_LIKELY_SEPARATORS = {"\t": '"\\t"', ",": '","', ";": '";"', "|": '"|"'}
+"""With how they are written on the command line."""
 _JSON_LINES = (".jsonl", ".ndjson", ".json")
 _MAX_FIELD = 2**31 - 1
 """The largest limit that the `csv` module takes on every platform."""
@@ -50,18 +60,14 @@ def read_rows(path: str | Path, options: DataOptions, required: Iterable[str]) -
     """
     lines = read_lines(path, encoding=options.encoding)
     ending = Path(name_without_compression(path)).suffix
+    first = ""
     if ending not in _SEPARATORS:
-        first_lines: list[tuple[int, str]] = []
-        for line in lines:
-            first_lines.append(line)
-            if line[1].strip():
-                break
-        lines = itertools.chain(first_lines, lines)
-        if ending in _JSON_LINES or (first_lines and first_lines[-1][1].lstrip().startswith("{")):
-            for item in parse_json_lines(lines):
+        first, lines = peek(lines)
+        if ending in _JSON_LINES or first.startswith("{") or begins_array(first):
+            for item in parse_json_lines(lines, source=source_name(path)):
                 yield item if isinstance(item, Problem) else Row(item.line, item.value)
             return
-    separator = separator_of(path, options)
+    separator = separator_of(path, options, first)
     if separator is None:
         raise InputError(
             "the name does not tell the format: known endings are .csv, .tsv, .txt and .jsonl; or say what stands "
@@ -71,22 +77,28 @@ def read_rows(path: str | Path, options: DataOptions, required: Iterable[str]) -
     yield from delimited_rows(lines, separator, options, tuple(required), source_name(path))
 
 
-def separator_of(path: str | Path, options: DataOptions) -> str | None:
-    """What stands between the columns of a delimited file: the option, or what the name tells; None if nothing does."""
+def separator_of(path: str | Path, options: DataOptions, first_line: str) -> str | None:
+    """What stands between the columns of a delimited file: the option, or what the name tells; None if nothing does.
+
+    On standard input it is a tab, or a comma where the first line has no tab but a comma.
+    """
     if options.separator is not None:
         return options.separator.replace("\\t", "\t")
-    return _SEPARATORS.get("-" if str(path) == "-" else Path(name_without_compression(path)).suffix)
+    if str(path) == "-":
+        return "," if "," in first_line and "\t" not in first_line else "\t"
+    return _SEPARATORS.get(Path(name_without_compression(path)).suffix)
 
 
 def delimited_rows(
     lines: Iterable[tuple[int, str]], separator: str, options: DataOptions, required: tuple[str, ...], source: str
 ) -> Iterator[Row | Problem]:
     """The rows of numbered lines; for the rest see `read_rows`."""
+    first_line, lines = peek(iter(lines))
     quoted = options.quotes == "yes" or (options.quotes == "auto" and separator in {",", ";"})
     rows = _quoted_rows(lines, separator) if quoted else _plain_rows(lines, separator)
     first_rows: list[NumberedRow] = []
     if options.header:
-        columns = _header(rows, required, source)
+        columns = _header(rows, required, source, first_line, separator)
     else:
         columns, first_rows = _numbered(rows, required, source)
     merged = None
@@ -134,10 +146,14 @@ def _quoted_rows(lines: Iterable[tuple[int, str]], separator: str) -> Iterator[N
             yield line, row
 
 
-def _header(rows: Iterator[NumberedRow], required: tuple[str, ...], source: str) -> list[str]:
+def _header(
+    rows: Iterator[NumberedRow], required: tuple[str, ...], source: str, first_line: str, separator: str
+) -> list[str]:
     line, fields = next(rows, (1, []))
+    other = _other_separator(first_line, required, separator)
+    hint = f"something else stands between the columns: say --separator {other}" if other is not None else ""
     if isinstance(fields, Problem):
-        raise InputError(f"the header cannot be read: {fields.detail}", source=source, line=line)
+        raise InputError(f"the header cannot be read: {hint or fields.detail}", source=source, line=line)
     columns = [field.strip() for field in fields]
     if not columns:
         raise InputError("there is nothing in the file", source=source)
@@ -145,14 +161,23 @@ def _header(rows: Iterator[NumberedRow], required: tuple[str, ...], source: str)
         if (number := columns.count(name)) != 1:
             problem = "several columns are" if number else "there is no column"
             shown = ", ".join(repr(column[:40]) for column in columns[:20])
+            advice = hint or (
+                "name the columns with --text-column and --label-column; or, where the first row is no header, say "
+                "--no-header with --text-column 0 --label-column 1 (columns count from 0)"
+            )
             raise InputError(
-                f"{problem} called {name!r}; the first row has {shown}. Name the columns with --text-column and "
-                "--label-column; or, where the first row is no header, say --no-header with --text-column 0 "
-                "--label-column 1 (columns count from 0)",
-                source=source,
-                line=line,
+                f"{problem} called {name!r}; the first row has {shown}: {advice}", source=source, line=line
             )
     return columns
+
+
+def _other_separator(header: str, required: tuple[str, ...], separator: str) -> str | None:
+    """What the user should give as the separator, where a header that is cut at it has all columns."""
+    for likely, shown in _LIKELY_SEPARATORS.items():
+        names = [name.strip(' "') for name in header.split(likely)]
+        if likely != separator and all(names.count(name) == 1 for name in required):
+            return shown
+    return None
 
 
 def _numbered(
@@ -177,8 +202,8 @@ def _numbered(
     width = min([width for width in enough if widths[width] >= rare] or enough, default=0)
     if not width:
         raise InputError(
-            f"no row has a column {needed - 1}: the rows have {max(widths)} columns (counted from 0); is the separator "
-            "right? See --separator",
+            f"no row has a column {needed - 1}: the rows have {counted(max(widths), 'column')} (counted from 0); is "
+            "the separator right? See --separator",
             source=source,
         )
     return [str(number) for number in range(width)], first_rows
@@ -186,4 +211,4 @@ def _numbered(
 
 def _width_problem(num_fields: int, num_columns: int, separator: str, quoted: bool) -> str:
     advice = "is a field with a separator or a line break not quoted?" if quoted else "see --separator and --quotes"
-    return f"{num_fields} columns where {num_columns} are needed, cut at {separator!r}; {advice}"
+    return f"{counted(num_fields, 'column')} where {num_columns} are needed, cut at {separator!r}; {advice}"

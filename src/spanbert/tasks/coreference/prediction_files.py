@@ -37,7 +37,7 @@ def read_predicted_clusters(
     by_id = {example.id: example for example in reversed(gold)}
     first, lines = peek(read_lines(path, encoding="utf-8" if is_json(path) else options.encoding))
     if first.startswith("{"):
-        found = _from_json(lines, by_id)
+        found = _from_json(lines, by_id, source_name(path))
     elif first.startswith("#"):
         found = _from_columns(lines, gold, source_name(path))
     elif first.count("\t") == 2 or not first:
@@ -61,8 +61,8 @@ def read_predicted_clusters(
     return [predictions.get(example.id) for example in gold], problems
 
 
-def _from_json(lines: Lines, gold: Gold) -> Found:
-    for record in parse_json_lines(lines):
+def _from_json(lines: Lines, gold: Gold, source: str) -> Found:
+    for record in parse_json_lines(lines, source=source):
         if isinstance(record, Problem):
             yield record
             continue

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from spanbert.example_files import read_lines
+from spanbert.read_summary import counted
 from spanbert.spans import (
     LabelledSpan,
     Span,
@@ -41,15 +40,14 @@ class Sentence:
     tags: tuple[str, ...] | None
 
 
-def read_columns(path: str | Path, options: EntityDataOptions) -> Iterator[Located[EntityExample] | Problem]:
-    """The sentences of a column file as examples; their ids are the sentences' numbers from 1.
+def read_columns(
+    lines: Iterable[tuple[int, str]], options: EntityDataOptions
+) -> Iterator[Located[EntityExample] | Problem]:
+    """The sentences of a column file's numbered lines as examples; their ids are the sentences' numbers from 1.
 
-    The file is held in memory, because its tag scheme and the way words are joined to text are found out first.
-
-    Raises:
-        InputError: the file cannot be read.
+    They are held in memory, because the tag scheme and the way words are joined to text are found out first.
     """
-    items = list(read_sentences(path, options))
+    items = list(read_sentences(lines, options))
     sentences = [item for item in items if isinstance(item, Sentence)]
     scheme: TagScheme
     if options.scheme == "auto":
@@ -80,20 +78,16 @@ def read_columns(path: str | Path, options: EntityDataOptions) -> Iterator[Locat
         yield from _misplaced(item, scheme, options)
 
 
-def read_sentences(path: str | Path, options: EntityDataOptions) -> Iterator[Sentence | Problem]:
-    """The sentences of a column file; one with a line that cannot be read is left out, and a `Problem` says why.
-
-    Raises:
-        InputError: the file cannot be read.
-    """
+def read_sentences(lines: Iterable[tuple[int, str]], options: EntityDataOptions) -> Iterator[Sentence | Problem]:
+    """The sentences of a column file; one with a line that cannot be read is left out, and a `Problem` says why."""
     same: dict[str, str] = {}  # words come again and again: each is kept once
     number = document = 0
-    for line, lines in _blocks(path, options):
-        if lines is None:
+    for line, block in _blocks(lines, options):
+        if block is None:
             document += 1
             continue
         number += 1
-        columns = _split(lines, options.separator)
+        columns = _split(block, options.separator)
         problem = _wrong_columns(line, columns, options)
         if problem is not None:
             yield problem
@@ -105,11 +99,11 @@ def read_sentences(path: str | Path, options: EntityDataOptions) -> Iterator[Sen
         yield Sentence(number, line, document, words, tags)
 
 
-def _blocks(path: str | Path, options: EntityDataOptions) -> Iterator[tuple[int, list[str] | None]]:
+def _blocks(numbered: Iterable[tuple[int, str]], options: EntityDataOptions) -> Iterator[tuple[int, list[str] | None]]:
     """(number of the first line, the lines of a sentence), None for the lines where a document begins."""
     lines: list[str] = []
     first = 0
-    for number, line in read_lines(path, encoding=options.encoding):
+    for number, line in numbered:
         is_blank = not line or line.isspace()
         is_document = not is_blank and _first_column(line, options.separator) == DOCUMENT_START
         if lines and (is_blank or is_document):
@@ -153,7 +147,8 @@ def _wrong_columns(line: int, columns: list[list[str]], options: EntityDataOptio
     has_tags = num_columns > 1
     for number, row in enumerate(columns, line):
         if (len(row) > 1) != has_tags or not -len(row) <= options.word_column < len(row):
-            detail = f"{len(row)} columns where the sentence's first line has {num_columns}; the sentence is left out"
+            found = counted(len(row), "column")
+            detail = f"{found} where the sentence's first line has {num_columns}; the sentence is left out"
             return Problem(number, "missing column", detail)
         if not row[options.word_column] or row[options.word_column].isspace():
             return Problem(number, "empty word", "the word is empty or white space; the sentence is left out")

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from spanbert.example_files import is_json, other_texts, read_json_lines
+from spanbert.example_files import (
+    JsonRecord,
+    begins_array,
+    is_json,
+    other_texts,
+    parse_json_lines,
+    peek,
+    read_lines,
+    source_name,
+)
 from spanbert.plain_words import plain_words, splits_word
 from spanbert.prediction_places import PredictionPlaces, error_record
+from spanbert.read_summary import counted
 from spanbert.spans import LabelledSpan, Span, find_overlaps
 from spanbert.task import UNKNOWN_LABEL, Located, Problem
 from spanbert.tasks.ner.columns import read_columns
@@ -23,6 +34,19 @@ from spanbert.tasks.ner.examples import (
     prediction_from_json,
 )
 
+# No word of a column file begins so.
+_OBJECT = re.compile(r'\{\s*("[^"]*"\s*:|$)')
+
+
+def open_lines(path: str | Path, options: EntityDataOptions) -> tuple[bool, Iterator[tuple[int, str]]]:
+    """Whether a file holds JSON lines, by its name or how it begins; and its numbered lines.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    first, lines = peek(read_lines(path, encoding=options.encoding))
+    return is_json(path) or _OBJECT.match(first) is not None or begins_array(first), lines
+
 
 def read_entities(path: str | Path, options: EntityDataOptions) -> Iterator[Located[EntityExample] | Problem]:
     """The examples of a file, columns or JSON lines; a JSON record without an id has its line number.
@@ -30,10 +54,11 @@ def read_entities(path: str | Path, options: EntityDataOptions) -> Iterator[Loca
     Raises:
         InputError: the file cannot be read.
     """
-    if not is_json(path):
-        yield from read_columns(path, options)
+    is_json, lines = open_lines(path, options)
+    if not is_json:
+        yield from read_columns(lines, options)
         return
-    for record in read_json_lines(path):
+    for record in parse_json_lines(lines, source=source_name(path)):
         if isinstance(record, Problem):
             yield record
             continue
@@ -142,7 +167,9 @@ def read_predicted_entities(
     places = PredictionPlaces(example.id for example in gold)
     found: list[EntityPrediction | None] = [None] * len(gold)
     problems: list[Problem] = []
-    items = _json_predictions(path, gold, places) if is_json(path) else _column_predictions(path, gold, options)
+    is_json, lines = open_lines(path, options)
+    records = parse_json_lines(lines, source=source_name(path))
+    items = _json_predictions(records, gold, places) if is_json else _column_predictions(lines, gold, options)
     for line, item in items:
         if isinstance(item, Problem):
             problems.append(item)
@@ -154,9 +181,9 @@ def read_predicted_entities(
 
 
 def _json_predictions(
-    path: str | Path, gold: Sequence[EntityExample], places: PredictionPlaces
+    records: Iterable[JsonRecord | Problem], gold: Sequence[EntityExample], places: PredictionPlaces
 ) -> Iterator[tuple[int, EntityPrediction | Problem]]:
-    for record in read_json_lines(path):
+    for record in records:
         if isinstance(record, Problem):
             yield record.line, record
             continue
@@ -171,9 +198,9 @@ def _json_predictions(
 
 
 def _column_predictions(
-    path: str | Path, gold: Sequence[EntityExample], options: EntityDataOptions
+    lines: Iterable[tuple[int, str]], gold: Sequence[EntityExample], options: EntityDataOptions
 ) -> Iterator[tuple[int, EntityPrediction | Problem]]:
-    items = list(read_columns(path, replace(options, tag_column=-1, context_sentences=0)))
+    items = list(read_columns(lines, replace(options, tag_column=-1, context_sentences=0)))
     ids = {example.id: example for example in gold}
     in_order = any(isinstance(item, Located) and item.example.id not in ids for item in items)
     for item in items:
@@ -183,7 +210,7 @@ def _column_predictions(
             continue
         number = int(item.example.id)  # of the sentence; those that cannot be read are counted too
         if in_order and number > len(gold):
-            yield item.line, Problem(item.line, "unknown sentence", f"gold has only {len(gold)} sentences")
+            yield item.line, Problem(item.line, "unknown sentence", f"gold has only {counted(len(gold), 'sentence')}")
             return
         example = gold[number - 1] if in_order else ids[item.example.id]
         yield item.line, _on_gold(item, example)

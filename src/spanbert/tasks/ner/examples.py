@@ -9,6 +9,7 @@ from itertools import pairwise
 from typing import Any
 
 from spanbert.errors import InputError
+from spanbert.read_summary import counted
 from spanbert.spans import LabelledSpan, Span
 
 
@@ -204,7 +205,9 @@ def _span(start: Any, end: Any, length: int | None) -> Span:
     if not 0 <= start < end:
         raise EntityRecordError("not a span", f"{start}..{end} is no span: its end must come after its start")
     if length is not None and end > length:
-        raise EntityRecordError("span outside the text", f"{start}..{end} ends behind the text's {length} characters")
+        raise EntityRecordError(
+            "span outside the text", f"{start}..{end} ends behind the text's {counted(length, 'character')}"
+        )
     return Span(start, end)
 
 

@@ -16,9 +16,11 @@ from typing import Any
 from spanbert.errors import InputError
 from spanbert.example_files import (
     JsonRecord,
+    json_fault,
     name_without_compression,
     parse_json_lines,
     read_lines,
+    refuse_one_value,
     source_name,
 )
 from spanbert.task import Located, Problem
@@ -44,10 +46,12 @@ def read_questions(path: str | Path) -> Read:
     """
     value, lines = open_json(path)
     if value is None:
-        yield from _read_json_lines(lines)
+        yield from _read_json_lines(lines, source_name(path))
     elif isinstance(value, dict) and isinstance(value.get("data"), list):
         yield from _Squad("\n".join(line for _, line in lines)).read(value["data"])
     elif isinstance(value, list):
+        if value and isinstance(value[0], dict) and "question" in value[0]:
+            refuse_one_value("[", source_name(path), 1)
         yield from _Squad("\n".join(line for _, line in lines)).read_cmrc(value)
     else:
         raise InputError(
@@ -88,7 +92,7 @@ def open_json(path: str | Path) -> tuple[Any, Iterable[tuple[int, str]]]:
                 f"not JSON: {error.msg} (column {error.colno})", source=source_name(path), line=error.lineno
             ) from error
         except (ValueError, RecursionError) as error:
-            raise InputError(f"not JSON: {error}", source=source_name(path)) from error
+            raise InputError(f"not JSON: {json_fault(error)}", source=source_name(path)) from error
     return value, everything
 
 
@@ -139,15 +143,15 @@ def _emit(given: GivenQuestion, line: int, where: str) -> Read:
 # JSON lines, MRQA's among them
 
 
-def _read_json_lines(lines: Iterable[tuple[int, str]]) -> Read:
-    for item in parse_json_lines(lines):
+def _read_json_lines(lines: Iterable[tuple[int, str]], source: str) -> Read:
+    for item in parse_json_lines(lines, source=source):
         if isinstance(item, Problem):
             yield item
         elif "qas" in item.value:
             yield from _read_mrqa(item)
         elif "header" not in item.value or "question" in item.value:
             try:
-                given = given_from_json(item.value)
+                given = given_from_json(item.value, default_id=str(item.line))
             except BadRecordError as error:
                 yield Problem(item.line, error.kind, f"{_named(item.value, 'id')}: {error}")
             else:

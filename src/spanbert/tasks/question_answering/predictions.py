@@ -38,7 +38,7 @@ def read_question_predictions(
 def _predictions(path: str | Path) -> Iterator[tuple[int, QuestionPrediction | Problem]]:
     value, lines = open_json(path)
     if value is None:
-        yield from _from_lines(lines)
+        yield from _from_lines(lines, source_name(path))
     elif isinstance(value, dict):
         yield from _from_mapping(value, 1)
     else:
@@ -47,8 +47,8 @@ def _predictions(path: str | Path) -> Iterator[tuple[int, QuestionPrediction | P
         )
 
 
-def _from_lines(lines: Iterable[tuple[int, str]]) -> Iterator[tuple[int, QuestionPrediction | Problem]]:
-    for item in parse_json_lines(lines):
+def _from_lines(lines: Iterable[tuple[int, str]], source: str) -> Iterator[tuple[int, QuestionPrediction | Problem]]:
+    for item in parse_json_lines(lines, source=source):
         if isinstance(item, Problem):
             yield item.line, item
         elif (problem := error_record(item.value, item.line)) is not None:

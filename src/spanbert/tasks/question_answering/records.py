@@ -167,7 +167,7 @@ def given_from_json(record: Mapping[str, Any], *, default_id: str | None = None)
         raise BadRecordError("wrong type", f"'contexts' must be a list of texts, not {_short(str(contexts))}")
     if "question" not in record:
         raise BadRecordError("no question", "'question' is missing")
-    if default_id is not None and "id" not in record:
+    if default_id is not None and record.get("id") is None:
         identity = default_id
     else:
         try:

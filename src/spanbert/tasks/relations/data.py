@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from spanbert.errors import InputError
-from spanbert.example_files import JsonRecord, other_texts, parse_json_lines, peek, read_lines, source_name
+from spanbert.example_files import JsonRecord, json_fault, other_texts, parse_json_lines, peek, read_lines, source_name
 from spanbert.task import Located, Problem
 from spanbert.tasks.relations.examples import BadRecordError, RelationExample
 from spanbert.tasks.relations.json_records import parse_example
@@ -31,7 +31,7 @@ def read_relations(path: str | Path) -> Iterator[Located[RelationExample] | Prob
     first, lines = peek(read_lines(path))
     source = source_name(path)
     if first.startswith("{"):
-        yield from _from_records(parse_json_lines(lines))
+        yield from _from_records(parse_json_lines(lines, source=source))
     elif first.startswith("["):
         yield from _from_records(_array_items(lines, source))
     elif SENTENCE.fullmatch(first):
@@ -103,8 +103,8 @@ def _array_items(lines: Iterable[tuple[int, str]], source: str) -> Iterator[Json
             raise InputError(
                 f"not JSON: {error.msg} (column {error.colno})", source=source, line=error.lineno
             ) from error
-        except (ValueError, RecursionError) as error:  # numbers of many thousand digits, very deep nesting
-            raise InputError(f"not JSON: {error}", source=source, line=line) from error
+        except (ValueError, RecursionError) as error:
+            raise InputError(f"not JSON: {json_fault(error)}", source=source, line=line) from error
         expect_comma = True
         if isinstance(value, dict):
             yield JsonRecord(line, value)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from itertools import accumulate
 from typing import Any, TypeVar
 
+from spanbert.read_summary import counted
 from spanbert.tasks.relations.examples import (
     Argument,
     BadRecordError,
@@ -154,7 +155,9 @@ def _entity(record: Mapping[str, Any], text: str, name: str) -> Entity:
     if end <= start:
         raise BadRecordError("end before start", f"{name}: {start}..{end} is empty; ends are exclusive")
     if not 0 <= start < end <= len(text):
-        raise BadRecordError("span outside text", f"{name}: {start}..{end}: the text has {len(text)} characters")
+        raise BadRecordError(
+            "span outside text", f"{name}: {start}..{end}: the text has {counted(len(text), 'character')}"
+        )
     if text[start:end].isspace():
         raise BadRecordError("blank span", f"{name}: {start}..{end} holds only white space")
     return Entity(start, end, _type(record, name))

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from spanbert.example_files import JsonRecord, parse_json_lines, peek, read_lines
+from spanbert.example_files import JsonRecord, parse_json_lines, peek, read_lines, source_name
 from spanbert.prediction_places import PredictionPlaces, error_record
+from spanbert.read_summary import counted
 from spanbert.task import Problem
 from spanbert.tasks.relations.examples import (
     Argument,
@@ -28,7 +29,7 @@ def read_relation_predictions(
     """The prediction for each gold example, None where the file has none, and what is wrong with the file."""
     first, lines = peek(read_lines(path))
     if first.startswith("{"):
-        found = _from_json(parse_json_lines(lines))
+        found = _from_json(parse_json_lines(lines, source=source_name(path)))
     elif "\t" in first:
         found = _from_columns(lines)
     else:
@@ -49,14 +50,15 @@ def read_relation_predictions(
         if isinstance(place, Problem):
             problems.append(place)
         elif place >= len(gold):
-            problems.append(Problem(line, "surplus prediction", f"there are only {len(gold)} examples"))
+            problems.append(Problem(line, "surplus prediction", f"gold has only {counted(len(gold), 'example')}"))
         else:
             try:
                 predictions[place] = _fitted(answer, gold[place], negative)
             except BadRecordError as error:
                 problems.append(Problem(line, error.kind, f"{gold[place].id}: {error.detail}"))
     if in_order and num_found < len(gold):
-        detail = f"{num_found} labels for {len(gold)} examples: without ids, later ones cannot be told apart"
+        found_and_wanted = f"{counted(num_found, 'label')} for {counted(len(gold), 'example')}"
+        detail = f"{found_and_wanted}: without ids, later ones cannot be told apart"
         problems.append(Problem(last_line, "predictions missing", detail, skipped=False))
     return predictions, problems
 
