@@ -207,7 +207,7 @@ def _difference(
     if pieces_then != pieces_now:
         return f"the text is cut into other word pieces: {_first_other_piece(predictor, pieces_then, pieces_now)}"
     scores_then = _scores_from_json(entry["windows"])
-    if (changed := _changed_scores(scores_then, scored.scores, tolerance)) is not None:
+    if (changed := _changed_scores(predictor.task, scores_then, scored.scores, tolerance)) is not None:
         return changed
     decoded = json.loads(
         json.dumps(predictor.task.decode(Scored(scored.example, scored.windows, scores_then)).to_json())
@@ -244,15 +244,19 @@ def _piece(predictor: Predictor[Any, Any], pieces: Sequence[int], place: int) ->
         return f"id {pieces[place]}"
 
 
-def _changed_scores(then: Scores, now: Scores, tolerance: float) -> str | None:
+def _changed_scores(task: Task[Any, Any], then: Scores, now: Scores, tolerance: float) -> str | None:
+    """What is not as it was; where rounding has turned a choice, scores stand beside others, and all are compared by
+    size."""
     worst, where = 0.0, ""
     for number, (window_then, window_now) in enumerate(zip(then, now, strict=True)):
         if {name: rows.shape for name, rows in window_then.items()} != {
             name: rows.shape for name, rows in window_now.items()
         }:
             return "the model gives other score arrays than it did"
-        for name, rows in window_then.items():
-            share = _largest_difference(rows, window_now[name])
+        is_turned = any(not np.array_equal(window_then[name], window_now[name]) for name in task.choices)
+        for name in sorted(window_then.keys() - task.choices):
+            rows = [window[name] for window in (window_then, window_now)]
+            share = _largest_difference(*(np.sort(array, axis=None) for array in rows) if is_turned else rows)
             if not share <= worst:
                 worst, where = share, f"{name!r} of window {number + 1}"
     if worst <= tolerance:

@@ -137,6 +137,8 @@ class Task(ABC, Generic[ExampleT, PredictionT]):
     score_rows: ClassVar[Mapping[str, str]]
     """By name of a score array, what its rows are: "pieces", "windows", or the name of an array in the windows'
     `positions` or `values`; in a task whose unit is the example also "examples" (given with the first window)."""
+    choices: ClassVar[frozenset[str]] = frozenset()
+    """The score arrays that say what the scores have chosen (places), and are no scores themselves."""
     data_options: ClassVar[type[Any]]
     """A keyword-only frozen dataclass: how files of this task are read (columns, separators, encoding)."""
     settings_class: ClassVar[type[Any]]

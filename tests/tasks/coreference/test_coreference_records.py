@@ -126,14 +126,14 @@ def test_records_that_are_no_example(tmp_path: Path, change: dict[str, Any], kin
 
 def test_what_is_put_right_in_a_record(tmp_path: Path) -> None:
     record = RECORD | {"clusters": [[[0, 3], [17, 20], [0, 3]], []]}
-    [example], problems = read(tmp_path / "x.jsonl", "{\n" + json.dumps(record))
+    [example], problems = read(tmp_path / "x.jsonl", json.dumps(record) + "\n{")
     assert found(example) == [["Ada", "she"]]
     assert [(problem.line, problem.kind, problem.skipped) for problem in problems] == [
-        (1, "not JSON", True),
-        (2, "duplicate mention", False),
-        (2, "empty cluster", False),
+        (1, "duplicate mention", False),
+        (1, "empty cluster", False),
+        (2, "not JSON", True),
     ]
-    assert "'Ada'" in problems[1].detail
+    assert "'Ada'" in problems[0].detail
 
 
 def spans(length: int) -> st.SearchStrategy[Span]:

@@ -41,6 +41,7 @@ class CoreferenceResolution(Task[CoreferenceExample, CoreferencePrediction]):
         "antecedents": "slots",
         "antecedent_scores": "slots",
     }
+    choices = frozenset({"mentions", "antecedents"})
     data_options = CoreferenceDataOptions
     settings_class = CoreferenceSettings
     finetuning: ClassVar[Mapping[str, Any]] = {
