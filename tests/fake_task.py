@@ -36,6 +36,7 @@ class FakePrediction:
 class FakeTask:
     name = "fake"
     plain_text = "line"
+    choices: frozenset[str] = frozenset()
     settings = SimpleNamespace(labels=("short", "long"), threshold=0.5)
 
     def example(self, record: Mapping[str, Any]) -> FakeExample:
