@@ -354,7 +354,7 @@ def test_entities_of_words_are_tags(make: Make) -> None:
     estimator = make(EntityRecognizer, epochs=20, learning_rate=1e-2, batch_size=8).fit(sentences, tags)
     assert estimator.predict(sentences)[0] == tags[0]
     assert estimator.score(sentences, tags) == 1.0
-    with pytest.raises(InputError, match="row 0: 5 words need 5 tags"):
+    with pytest.raises(InputError, match="row 0: 5 words need as many tags"):
         estimator.score(sentences, [["O"]] * 16)
 
 

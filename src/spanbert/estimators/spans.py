@@ -57,7 +57,7 @@ class EntityRecognizer(TaskEstimator):
         if words is None:
             return {"entities": target}
         if len(words) != len(target) or not all(isinstance(tag, str) for tag in target):
-            raise InputError(f"{counted(len(words), 'word')} must have as many tags, not {target!r:.80}")
+            raise InputError(f"{counted(len(words), 'word')} need as many tags, not {target!r:.80}")
         spans = spans_from_tags(target)
         return {"entities": [[words[start][0], words[end - 1][1], label] for start, end, label in spans]}
 
