@@ -49,6 +49,9 @@ class Windows:
             raise InputError("there is nothing to see")
         return [window(length) for length in example.lengths]
 
+    def training_units(self, example: Numbered, tokenizer: object) -> list[list[Window]]:
+        return [[one] for one in self.features(example, tokenizer, training=True)]
+
 
 TASK: Any = Windows()
 
