@@ -112,7 +112,7 @@ class SpanBertForCoreference(TaskModel):
     def loss(self, scores: dict[str, Tensor], batch: TaskBatch) -> StepOutput:
         """Two losses.
 
-        "links": the negative log of the probability of all right antecedents together (Lee et al. 2017, section 3), or
+        "links": the negative log of the probability of all right antecedents together (Lee et al. 2017, section 6), or
         of "no antecedent" where none is among those compared; summed over kept mentions.
 
         "mentions": the binary cross-entropy of all spans as mentions, summed; targets are the right mentions. Where the

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from spanbert.dropout import Dropout
 
 FEATURE_WIDTH = 20
-"""Width of the embeddings of span widths, distances, speakers and genres (Lee et al. 2017, section 5.1)."""
+"""Width of the embeddings of span widths, distances, speakers and genres (Lee et al. 2017, section 7.1)."""
 
 _WORDS_AT_ONCE = 128
 """Words whose spans are scored at once: bounds the memory that long documents need, and stays near a CPU's caches."""

@@ -13,7 +13,7 @@ from spanbert.dropout import Dropout
 from spanbert.tasks.coreference.mention_scorer import FEATURE_WIDTH
 
 _DISTANCES = (1, 2, 3, 4, 5, 8, 16, 32, 64)
-"""Where the buckets of distances begin, in kept mentions (Lee et al. 2017, section 5.1)."""
+"""Where the buckets of distances begin, in kept mentions (Lee et al. 2017, section 7.1)."""
 
 _MENTIONS_AT_ONCE = 64
 """Mentions whose antecedents are scored at once; the same."""
