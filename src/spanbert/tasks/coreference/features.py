@@ -168,7 +168,7 @@ def _document_values(
         kept = math.ceil(settings.top_spans_per_word * num_words)
         num_slots = min(kept, num_candidates(num_words, settings.max_span_width))
     else:
-        given = np.unique(_in_words(example.mentions, words, part)[0], axis=0)
+        given = np.unique(_in_words(example.mentions, words, part), axis=0)
         given = given[np.lexsort((-given[:, 1], given[:, 0]))]
         num_slots = len(given)
     genre = settings.genres.index(example.genre) + 1 if example.genre in settings.genres else 0
@@ -189,8 +189,7 @@ def _gold(
     rows: dict[tuple[int, int], int] = {}
     wide = shared = 0
     for number, cluster in enumerate(example.clusters or ()):
-        found, _ = _in_words(cluster, words, part)
-        for first, last in found.tolist():
+        for first, last in _in_words(cluster, words, part).tolist():
             if example.mentions is None and last - first >= settings.max_span_width:
                 wide += 1
             elif rows.setdefault((first, last), number) != number:
@@ -203,16 +202,12 @@ def _gold(
     return gold, counts
 
 
-def _in_words(mentions: Iterable[Span], words: TextWords, part: Span) -> tuple[Int64Array, list[Span]]:
-    """[n, 2] the first and the last word of mentions, counted from the beginning of a part that holds them; and these
-    mentions. One that has no words, or crosses the border of the part, is left out."""
-    rows, kept = [], []
-    for mention in mentions:
-        first, end = words.widen(*mention)
-        if part.start <= first < end <= part.end:
-            rows.append((first - part.start, end - 1 - part.start))
-            kept.append(mention)
-    return np.array(rows, np.int64).reshape(-1, 2), kept
+def _in_words(mentions: Iterable[Span], words: TextWords, part: Span) -> Int64Array:
+    """[n, 2] the first and the last word of mentions, counted from the beginning of a part that holds them. One that
+    has no words, or crosses the border of the part, is left out."""
+    spans = (words.widen(*mention) for mention in mentions)
+    rows = [(first - part.start, end - 1 - part.start) for first, end in spans if part.start <= first < end <= part.end]
+    return np.array(rows, np.int64).reshape(-1, 2)
 
 
 def _speaker_of_words(example: CoreferenceExample, words: TextWords) -> npt.NDArray[np.int64]:
@@ -228,4 +223,4 @@ def _speaker_of_words(example: CoreferenceExample, words: TextWords) -> npt.NDAr
 def words_of_mentions(mentions: Sequence[Span], places: WordPlaces) -> Int64Array:
     """[n, 2] the first and the last word of each mention that has words."""
     words = TextWords(np.zeros(0, np.int32), places.words, np.zeros(0, np.int64))
-    return _in_words(mentions, words, Span(0, len(places.words)))[0]
+    return _in_words(mentions, words, Span(0, len(places.words)))
