@@ -68,8 +68,8 @@ def finetune(task: str, **options: Any) -> FinetunedModel:
     """Fine-tune a model for a task.
 
     Args:
-        task: "question-answering", "ner", "coreference", "relations", "classification", or the name of a task of another
-            package.
+        task: "question-answering", "ner", "coreference", "relations", "classification", or the name of another
+            package's task.
         options: those of `spanbert finetune TASK --help`, with `_` for `-`.
 
     Raises:
