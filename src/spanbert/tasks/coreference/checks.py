@@ -15,11 +15,13 @@ from spanbert.tasks.coreference.layout import WordFinder, in_order
 Finding = tuple[str, str]
 """Kind and detail of a problem."""
 
+_UNKNOWN = "no clusters given"
+
 
 def check_coreference(
     examples: Sequence[Located[CoreferenceExample]], options: CoreferenceDataOptions
 ) -> Iterator[Problem]:
-    """Problems in order of the examples; none is left out for them."""
+    """Problems in order of the examples; only those whose clusters are not known are left out."""
     first_lines: dict[str, int] = {}
     for located in examples:
         example, line = located.example, located.line
@@ -28,14 +30,14 @@ def check_coreference(
             detail = f"the id {example.id!r} is that of line {first:,} too; predictions by id cannot tell them apart"
             yield Problem(line, "duplicate id", detail, skipped=False)
         for kind, detail in _findings(example, options):
-            yield Problem(line, kind, f"{detail} (id {example.id!r:.80})", skipped=False)
+            yield Problem(line, kind, f"{detail} (id {example.id!r:.80})", skipped=kind == _UNKNOWN)
 
 
 def _findings(example: CoreferenceExample, options: CoreferenceDataOptions) -> Iterator[Finding]:
     if not example.text or example.text.isspace():
         yield "empty text", "there is no text; no mention is found there"
     if example.clusters is None:
-        yield "no clusters given", "its clusters are not known: nothing is learned from it, and it is not scored"
+        yield _UNKNOWN, "its clusters are not known: nothing is learned from it, and it is not scored"
         return
     if not example.clusters:
         yield "no cluster", "it has no mention; it teaches only where none is"
