@@ -88,7 +88,7 @@ def test_examples_are_taken_as_they_are_needed(make: Any) -> None:
     answers = make(batch_pieces=24).predict(endless())
     assert taken == 0
     next(answers)
-    assert taken <= 16 * 24 // 12 + 1
+    assert taken <= 64 * 24 // 12 + 1
     first = taken
     for _ in range(first):
         next(answers)

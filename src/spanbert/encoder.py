@@ -174,11 +174,11 @@ class LayerStack(nn.Module):
         super().__init__()
         self.layer = nn.ModuleList([Layer(config) for _ in range(config.num_hidden_layers)])
 
-    def forward(self, hidden: Tensor, layout: UnpaddedLayout) -> list[Tensor]:
-        """[R, D] -> the [R, D] states before the first layer and after each."""
+    def forward(self, hidden: Tensor, layout: UnpaddedLayout, *, keep_all: bool = False) -> list[Tensor]:
+        """[R, D] -> the [R, D] states after the last layer; or, to `keep_all`, before the first and after each."""
         states = [hidden]
         for layer in self.layer:
-            states.append(layer(states[-1], layout))
+            states = [*(states if keep_all else []), layer(states[-1], layout)]
         return states
 
 
@@ -265,7 +265,13 @@ class SpanBertModel(SpanBertPreTrainedModel):
         return self._states(pieces, layout, layout.positions, segments)[-1]
 
     def _states(
-        self, pieces: Tensor, layout: UnpaddedLayout, positions: Tensor, segments: Tensor | None
+        self,
+        pieces: Tensor,
+        layout: UnpaddedLayout,
+        positions: Tensor,
+        segments: Tensor | None,
+        *,
+        keep_all: bool = False,
     ) -> list[Tensor]:
         if layout.max_length > self.config.max_position_embeddings:
             raise InputError(
@@ -273,7 +279,7 @@ class SpanBertModel(SpanBertPreTrainedModel):
                 f"({self.config.max_position_embeddings}): cut the text into shorter windows"
             )
         rows = [None if values is None else layout.to_rows(values) for values in (pieces, positions, segments)]
-        states: list[Tensor] = self.encoder(self.embeddings(*rows), layout)
+        states: list[Tensor] = self.encoder(self.embeddings(*rows), layout, keep_all=keep_all)
         return [state[: layout.num_pieces] for state in states]
 
     def forward(
@@ -310,7 +316,8 @@ class SpanBertModel(SpanBertPreTrainedModel):
         index = keep.flatten().nonzero().squeeze(1)  # [N] position in the caller's padded batch
         positions = position_ids.expand(num_windows, -1).flatten()[index]
         segments = None if token_type_ids is None else token_type_ids.flatten()[index]
-        states = self._states(input_ids.flatten()[index], layout, positions, segments)
+        pieces = input_ids.flatten()[index]
+        states = self._states(pieces, layout, positions, segments, keep_all=output_hidden_states)
 
         def pad(flat: Tensor) -> Tensor:
             return pad_pieces(flat, index, num_windows * max_length).view(num_windows, max_length, -1)

@@ -25,7 +25,7 @@ def load(
     device: Device = "auto",
     precision: Precision = "auto",
     threads: int | None = None,
-    batch_pieces: int = 8192,
+    batch_pieces: int | None = None,
     golden: Golden = "check",
 ) -> SpanBertPredictor[Any, Any]:
     """Open a fine-tuned model.
@@ -39,7 +39,8 @@ def load(
         device: "auto" takes a GPU when there is one.
         precision: "auto" takes bf16 where the processor multiplies it in hardware.
         threads: CPU threads; None means all cores.
-        batch_pieces: most pieces, padding counted, that go through the encoder at once.
+        batch_pieces: most pieces, padding counted, that go through the encoder at once; None means 8,192 on a GPU and
+            2,048 on a CPU.
         golden: what to do about the answers that are stored with the model: "check" compares them with those of today,
             once for each combination of library versions, processor and precision; "accept" stores those of today in
             their place; "skip" does nothing.

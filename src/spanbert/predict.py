@@ -80,9 +80,9 @@ class PredictConfig:
     threads: int | None = None
     """CPU threads of torch; the default is all cores."""
 
-    batch_pieces: int = 8192
-    """Most word pieces, padding counted, that go through the encoder at once. In fp32 the answers do not depend on it;
-    in bf16 probabilities may move in the third decimal."""
+    batch_pieces: int | None = None
+    """Most word pieces, padding counted, that go through the encoder at once; the default is 8,192 on a GPU and 2,048
+    on a CPU. In fp32 the answers do not depend on it; in bf16 probabilities may move in the third decimal."""
 
     quiet: bool = False
     """No progress and no summary on standard error."""
@@ -93,7 +93,7 @@ class PredictConfig:
         Raises:
             ConfigurationError: an option is out of range.
         """
-        if self.batch_pieces < 1:
+        if self.batch_pieces is not None and self.batch_pieces < 1:
             raise ConfigurationError(f"--batch-pieces must be at least 1, not {self.batch_pieces}")
         if self.threads is not None and self.threads < 1:
             raise ConfigurationError(f"--threads must be at least 1, not {self.threads}")

@@ -18,7 +18,10 @@ from spanbert.tokenization import PieceTokenizer
 from spanbert.training.config import Device, Precision
 from spanbert.training.devices import choose_device, keep_freed_memory, resolve_precision, set_threads
 
-_LOOK_AHEAD = 16
+_BATCH_PIECES = 8192
+_BATCH_PIECES_ON_CPU = 2048
+
+_LOOK_AHEAD = 64
 """Batches whose examples are held at once: the more, the less padding and the more memory."""
 
 Rows = dict[str, npt.NDArray[np.float32]]
@@ -34,7 +37,8 @@ class Predictor(Generic[ExampleT, PredictionT]):
         device: "auto" takes a GPU when there is one.
         precision: "auto" takes bf16 where the processor multiplies it in hardware.
         threads: CPU threads; None means all cores.
-        batch_pieces: most pieces, padding counted, that go through the encoder at once.
+        batch_pieces: most pieces, padding counted, that go through the encoder at once; None means 8,192 on a GPU and
+            2,048 on a CPU, where more take memory and no less time (docs/performance.md).
 
     Raises:
         ConfigurationError: there is no such device, or no bf16.
@@ -49,7 +53,7 @@ class Predictor(Generic[ExampleT, PredictionT]):
         device: Device = "auto",
         precision: Precision = "auto",
         threads: int | None = None,
-        batch_pieces: int = 8192,
+        batch_pieces: int | None = None,
     ) -> None:
         self.device = choose_device(device)
         self.precision = resolve_precision(precision, self.device)
@@ -61,7 +65,7 @@ class Predictor(Generic[ExampleT, PredictionT]):
         model.train(False)
         self.task = task
         self.tokenizer = tokenizer
-        self.batch_pieces = batch_pieces
+        self.batch_pieces = batch_pieces or (_BATCH_PIECES_ON_CPU if self.device.type == "cpu" else _BATCH_PIECES)
 
     def predict(self, examples: Iterable[ExampleT]) -> Iterator[PredictionT]:
         """A prediction for each example, in order; examples are taken from the iterable as they are needed.

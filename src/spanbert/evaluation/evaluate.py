@@ -74,9 +74,9 @@ class EvaluateConfig:
     threads: int | None = None
     """CPU threads of torch; the default is all cores."""
 
-    batch_pieces: int = 8192
-    """Most pieces, padding counted, that go through the model at once. In fp32 the answers do not depend on it; in
-    bf16 probabilities may move in the third decimal."""
+    batch_pieces: int | None = None
+    """Most pieces, padding counted, that go through the model at once; the default is 8,192 on a GPU and 2,048 on a
+    CPU. In fp32 the answers do not depend on it; in bf16 probabilities may move in the third decimal."""
 
     strict: bool = False
     """Stop at a bad record; otherwise it is left out, counted and shown."""

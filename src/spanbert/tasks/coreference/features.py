@@ -187,8 +187,9 @@ def _gold(
 ) -> tuple[Int64Array, dict[str, int]]:
     """The mentions of the right clusters, and how many of these cannot be learned."""
     rows: dict[tuple[int, int], int] = {}
-    wide = shared = 0
+    wide = shared = across = 0
     for number, cluster in enumerate(example.clusters or ()):
+        across += sum(part.start <= first < part.end < end for first, end in (words.widen(*one) for one in cluster))
         for first, last in _in_words(cluster, words, part).tolist():
             if example.mentions is None and last - first >= settings.max_span_width:
                 wide += 1
@@ -197,6 +198,7 @@ def _gold(
     gold = np.array([(*span, number) for span, number in rows.items()], np.int64).reshape(-1, 3)
     counts = {
         "left_out_mentions_wider_than_max_span_width": wide,
+        "left_out_mentions_across_training_parts": across,
         "left_out_mentions_of_the_same_words_as_another_cluster's": shared,
     }
     return gold, counts

@@ -23,6 +23,7 @@ from spanbert.task_model import TaskModel
 from spanbert.tasks.coreference.mention_scorer import MentionScorer, best_spans
 from spanbert.tasks.coreference.pair_scorer import PairScorer
 from spanbert.training.contract import StepOutput
+from spanbert.unpadded import few_sizes
 
 _FIRST_COARSE = 1e-3
 """Spread of the bilinear form's first weights."""
@@ -32,10 +33,14 @@ _FIRST_MENTION = -3.0
 
 
 class _Document(NamedTuple):
-    """One document of a batch: its T words, and what is said of it."""
+    """One document of a batch: its T words, and what is said of it.
 
-    first: Tensor  # [T, D] the state of each word's first piece
-    last: Tensor  # [T, D] and of its last
+    Words, and below mentions, are computed in R >= T rows, R being one of few sizes, as `UnpaddedLayout` says.
+    """
+
+    first: Tensor  # [R, D] the state of each word's first piece, 0 behind the words
+    last: Tensor  # [R, D] and of its last
+    num_words: int  # T
     speakers: Tensor  # [T]
     given: Tensor  # [G, 2]
     num_slots: int
@@ -88,23 +93,25 @@ class SpanBertForCoreference(TaskModel):
     def _score_document(self, document: _Document, *, training: bool) -> dict[str, Tensor]:
         candidates: Tensor | None = None
         if len(document.given):
-            spans = document.given
+            spans = _in_few_sizes(document.given)
             scores = self.mentions.score_spans(document.first, document.last, spans)
+            num_mentions = len(document.given)
         else:
-            candidates = self.mentions(document.first, document.last)  # [T, W]
-            spans = best_spans(candidates.detach(), document.num_slots)
+            candidates = self.mentions(document.first, document.last, document.num_words)  # [T, W]
+            spans = _in_few_sizes(best_spans(candidates.detach(), document.num_slots))
             scores = candidates[spans[:, 0], spans[:, 1] - spans[:, 0]]
+            num_mentions = document.num_slots
         vectors = self.mentions.represent(document.first, document.last, spans)  # [M, G]
         antecedents, antecedent_scores = self.pairs(vectors, scores, spans, document.speakers, document.genre)
         result = {
-            "mentions": spans,
-            "mention_scores": scores,
-            "antecedents": antecedents,
-            "antecedent_scores": antecedent_scores,
+            "mentions": spans[:num_mentions],
+            "mention_scores": scores[:num_mentions],
+            "antecedents": antecedents[:num_mentions],
+            "antecedent_scores": antecedent_scores[:num_mentions],
         }
         if training:
             width = self.mentions.max_width
-            result["candidates"] = scores.new_full((len(document.first), width), float("-inf"))
+            result["candidates"] = scores.new_full((document.num_words, width), float("-inf"))
             if candidates is not None:
                 result["candidates"] = candidates
         return result
@@ -175,15 +182,22 @@ def _documents(states: Tensor, batch: TaskBatch) -> Iterator[_Document]:
     ends = {name: np.cumsum(number) for name, number in rows.items()}
     for unit in range(batch.num_units):
         words, given = (slice(ends[name][unit] - rows[name][unit], ends[name][unit]) for name in ("words", "given"))
-        first, last = states[words].chunk(2, 1)
+        num_words = int(words.stop - words.start)
+        first, last = F.pad(states[words], (0, 0, 0, few_sizes(num_words) - num_words)).chunk(2, 1)
         yield _Document(
             first=first,
             last=last,
+            num_words=num_words,
             speakers=batch.values["speakers"][words],
             given=batch.values["given"][given],
             num_slots=int(rows["slots"][unit]),
             genre=batch.values["genre"][unit : unit + 1],
         )
+
+
+def _in_few_sizes(spans: Tensor) -> Tensor:
+    """[M, 2] -> [R, 2]: the last of them repeated behind them, where none of the others looks for antecedents."""
+    return torch.cat((spans, spans[-1:].expand(few_sizes(len(spans)) - len(spans), 2)))
 
 
 def _units(batch: TaskBatch, name: str) -> Tensor:

@@ -43,37 +43,41 @@ class MentionScorer(nn.Module):
         self.dropout = Dropout(settings["head_dropout"])
         self.output = nn.Linear(hidden, 1)
 
-    def forward(self, first: Tensor, last: Tensor) -> Tensor:
+    def forward(self, first: Tensor, last: Tensor, num_words: int) -> Tensor:
         """Scores of all spans of up to W words.
 
         Args:
-            first, last: [T, D] states of the words' first and last pieces.
+            first, last: [R, D] states of the words' first and last pieces, in rows behind the words anything.
+            num_words: T.
 
         Returns:
             [T, W] by first word and width - 1; -inf where the text ends before.
         """
-        num_words, most = len(first), self.max_width
-        attention = F.pad(self.head_attention(first).squeeze(1), (0, most))  # [T + W]
+        num_rows, most = len(first), self.max_width
+        attention = F.pad(self.head_attention(first).squeeze(1), (0, most))  # [R + W]
         starts = self.from_start(first)
         ends = F.pad(self.from_end(last), (0, 0, 0, most))
         heads = F.pad(self.from_head(first), (0, 0, 0, most))
         widths = self.from_width(self.width_embeddings.weight)  # [W, H]
+        offsets = torch.arange(most, device=first.device)
         is_later = torch.ones(most, most, dtype=torch.bool, device=first.device).triu(1)
         parts = []
-        for begin in range(0, num_words, _WORDS_AT_ONCE):
-            end = min(begin + _WORDS_AT_ONCE, num_words)
+        for begin in range(0, num_rows, _WORDS_AT_ONCE):
+            end = min(begin + _WORDS_AT_ONCE, num_rows)
             reach = slice(begin, end + most - 1)
             # Of every first word, the next W words; row w of the weights is the span of w + 1 words.
             shares = attention[reach].unfold(0, most, 1)[:, None, :].masked_fill(is_later, float("-inf")).softmax(-1)
+            # Gathering by F.embedding has a far cheaper backward pass than by unfold or an index.
+            following = torch.arange(end - begin, device=first.device)[:, None] + offsets  # [t, W]
             hidden = torch.baddbmm(
-                ends[reach].unfold(0, most, 1).transpose(1, 2) + starts[begin:end, None],
+                F.embedding(following, ends[reach]).add_(starts[begin:end, None]),
                 shares,
-                heads[reach].unfold(0, most, 1).transpose(1, 2),
+                F.embedding(following, heads[reach]),
             )
             hidden = hidden.add_(widths).relu_()  # in place: passes over memory cost more than the products
             parts.append(self.output(self.dropout(hidden)).squeeze(-1).float())
-        scores = torch.cat(parts) if parts else first.new_zeros(0, most)
-        place = torch.arange(num_words, device=first.device)[:, None] + torch.arange(most, device=first.device)
+        scores = torch.cat(parts)[:num_words] if parts else first.new_zeros(0, most)
+        place = torch.arange(num_words, device=first.device)[:, None] + offsets
         return scores.masked_fill(place >= num_words, float("-inf"))
 
     def represent(self, first: Tensor, last: Tensor, spans: Tensor) -> Tensor:

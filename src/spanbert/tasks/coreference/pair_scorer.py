@@ -97,6 +97,7 @@ class PairScorer(nn.Module):
         lowest = 0
         if self.max_distance:
             lowest = int(torch.searchsorted(starts, starts[first] - self.max_distance))
+            lowest -= lowest % _MENTIONS_AT_ONCE  # few sizes of the product, as `UnpaddedLayout` says
         columns = torch.arange(lowest, end, device=rows.device)
         coarse = (projected[first:end] @ parts.vectors[lowest:end].T).float()
         coarse = coarse + parts.scores[first:end, None] + parts.scores[None, lowest:end]
