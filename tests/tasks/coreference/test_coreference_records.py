@@ -260,7 +260,7 @@ def test_predictions_as_json(tmp_path: Path) -> None:
     ]
     found_, problems = predictions(tmp_path, "".join(json.dumps(record) + "\n" for record in records), gold)
     assert [(problem.line, problem.kind) for problem in problems] == [
-        (2, "prediction twice"),
+        (2, "duplicate id"),
         (3, "unknown id"),
         (4, "missing key"),
         (5, "error record"),
@@ -273,6 +273,11 @@ def test_predictions_as_json(tmp_path: Path) -> None:
         CoreferencePrediction("y", ((PredictedMention(0, 3, "Ada"), mention),)),
         None,
     ]
+    # Of two documents with one id, the first prediction is for the first: as `spanbert predict` writes them.
+    twins = [CoreferenceExample("x", TEXT), CoreferenceExample("x", TEXT)]
+    both = '{"id": "x", "clusters": []}\n{"id": "x", "clusters": [[[0, 3]]]}\n'
+    [first, second], problems = predictions(tmp_path, both, twins)
+    assert (len(first.clusters), len(second.clusters), problems) == (0, 1, [])
     with pytest.raises(CoreferenceRecordError, match="from 0 to 1"):
         prediction_from_json({"id": "x", "clusters": [[{"start": 0, "end": 3, "probability": 2}]]})
 

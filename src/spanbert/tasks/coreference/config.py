@@ -68,7 +68,7 @@ class CoreferenceSettings(CoreferenceDataOptions, TaskSettings):
     top_spans_per_word: float = 0.35
     """Of all spans of a document, so many for each word are kept as mentions that may be linked."""
 
-    max_antecedents: int = 30
+    max_antecedents: int = 50
     """For each mention kept, so many antecedents before it are compared in detail; a coarse score chooses them."""
 
     max_antecedent_distance: int = 2000

@@ -177,7 +177,7 @@ def _document_values(
         return _DocumentValues(values, {})
     gold, counts = _gold(example, settings, words, part)
     values["gold"] = gold
-    counts["links"] = num_slots
+    counts["links"] = len(gold)
     counts["mentions"] = len(gold) if example.mentions is None else 0
     return _DocumentValues(values, counts)
 

@@ -117,7 +117,7 @@ class SpanBertForCoreference(TaskModel):
         return result
 
     def loss(self, scores: dict[str, Tensor], batch: TaskBatch) -> StepOutput:
-        """Two losses.
+        """Two losses; both are divided by the number of right mentions of a step.
 
         "links": the negative log of the probability of all right antecedents together (Lee et al. 2017, section 6), or
         of "no antecedent" where none is among those compared; summed over kept mentions.

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from spanbert.errors import InputError
 from spanbert.example_files import is_json, parse_json_lines, peek, read_lines, source_name
+from spanbert.prediction_places import PredictionPlaces, error_record
 from spanbert.task import Problem
 from spanbert.tasks.coreference.columns import DocumentName, read_documents
 from spanbert.tasks.coreference.config import CoreferenceDataOptions
@@ -16,9 +17,22 @@ from spanbert.tasks.coreference.gap import answer_clusters, parse_answer
 from spanbert.tasks.coreference.json_records import CoreferenceRecordError, parse_prediction
 from spanbert.tasks.coreference.layout import clusters_of_text
 
-Gold = Mapping[str, CoreferenceExample]
 Lines = Iterable[tuple[int, str]]
 Found = Iterator[tuple[int, CoreferencePrediction] | Problem]
+
+
+class _Gold:
+    """The gold examples, and which of them still wait for a prediction."""
+
+    def __init__(self, examples: Sequence[CoreferenceExample]) -> None:
+        self.examples = examples
+        self.places = PredictionPlaces(example.id for example in examples)
+
+    def find(self, id: str, line: int) -> CoreferenceExample | Problem:
+        """The example that a prediction in `line` is for; or what is wrong with the line."""
+        place = self.places.first(id)
+        found = self.places.take(id, line) if place is None else place
+        return found if isinstance(found, Problem) else self.examples[found]
 
 
 def read_predicted_clusters(
@@ -34,71 +48,65 @@ def read_predicted_clusters(
     Raises:
         InputError: the file cannot be read, or is in none of the formats.
     """
-    by_id = {example.id: example for example in reversed(gold)}
+    waiting = _Gold(gold)
     first, lines = peek(read_lines(path, encoding="utf-8" if is_json(path) else options.encoding))
     if first.startswith("{"):
-        found = _from_json(lines, by_id, source_name(path))
+        found = _from_json(lines, waiting, source_name(path))
     elif first.startswith("#"):
-        found = _from_columns(lines, gold, source_name(path))
+        found = _from_columns(lines, waiting, source_name(path))
     elif first.count("\t") == 2 or not first:
-        found = _from_gap(lines, by_id)
+        found = _from_gap(lines, waiting)
     else:
         raise InputError(
             f"begins with {first[:40]!r}: predictions are JSON lines, CoNLL columns (the first line is '#begin "
             "document ...'), or GAP's lines of id, TRUE or FALSE, TRUE or FALSE with tabs between",
             source=source_name(path),
         )
-    predictions: dict[str, CoreferencePrediction] = {}
+    predictions: list[CoreferencePrediction | None] = [None] * len(gold)
     problems: list[Problem] = []
     for item in found:
-        if isinstance(item, Problem):
-            problems.append(item)
-        elif item[1].id in predictions:
-            detail = f"a second prediction for {item[1].id!r}; the first one counts"
-            problems.append(Problem(item[0], "prediction twice", detail))
-        else:
-            predictions[item[1].id] = item[1]
-    return [predictions.get(example.id) for example in gold], problems
+        place = item if isinstance(item, Problem) else waiting.places.take(item[1].id, item[0])
+        if isinstance(place, Problem):
+            problems.append(place)
+        elif not isinstance(item, Problem):
+            predictions[place] = item[1]
+    return predictions, problems
 
 
-def _from_json(lines: Lines, gold: Gold, source: str) -> Found:
+def _from_json(lines: Lines, gold: _Gold, source: str) -> Found:
     for record in parse_json_lines(lines, source=source):
         if isinstance(record, Problem):
             yield record
             continue
         line, value = record.line, record.value
         id = value.get("id", value.get("doc_key"))
-        example = gold.get(str(id))
-        if id is None:
+        error = error_record(value, line)
+        if error is not None:
+            yield error
+        elif id is None:
             yield Problem(line, "missing key", "the record has no `id`")
-        elif "error" in value and "clusters" not in value:
-            yield Problem(line, "error record", f"{id}: {value['error']}")
-        elif example is None:
-            yield _unknown(line, str(id))
+        elif isinstance(example := gold.find(str(id), line), Problem):
+            yield example
         else:
             try:
                 prediction, notes = parse_prediction(value, example.text)
-            except CoreferenceRecordError as error:
-                yield Problem(line, error.kind, f"{error.detail} (id {id!r:.80})")
+            except CoreferenceRecordError as wrong:
+                yield Problem(line, wrong.kind, f"{wrong.detail} (id {id!r:.80})")
                 continue
             yield line, prediction
             for note in notes:
                 yield Problem(line, note.kind, f"{note.detail} (id {id!r:.80})", skipped=False)
 
 
-def _unknown(line: int, id: str) -> Problem:
-    return Problem(line, "unknown id", f"no gold example has the id {id!r:.80}")
-
-
-def _from_columns(lines: Lines, gold: Sequence[CoreferenceExample], source: str) -> Found:
-    by_name = {document_name(example).whole: example for example in reversed(gold)}
+def _from_columns(lines: Lines, gold: _Gold, source: str) -> Found:
+    id_of = {document_name(example).whole: example.id for example in reversed(gold.examples)}
     for item in read_documents(lines, source):
         if isinstance(item, Problem):
             yield item
             continue
-        example = _named(item.name, by_name)
-        if example is None:
-            yield _unknown(item.line, item.name.whole)
+        example = gold.find(_id_of(item.name, id_of), item.line)
+        if isinstance(example, Problem):
+            yield example
             continue
         words = words_of(example)
         gold_words = [written_word(example.text[start:end]) for start, end in words]
@@ -116,14 +124,14 @@ def _from_columns(lines: Lines, gold: Sequence[CoreferenceExample], source: str)
             yield Problem(item.line, "other words than gold", detail, skipped=False)
 
 
-def _named(name: DocumentName, by_name: Gold) -> CoreferenceExample | None:
-    """The gold document of a name. A document without parts is its own part 0."""
+def _id_of(name: DocumentName, id_of: Mapping[str, str]) -> str:
+    """The id of the gold document of a name. A document without parts is its own part 0."""
     without_part = name.of if name.of is not None and name.whole == f"{name.of}_0" else None
     names = (name.whole, without_part, f"{name.whole}_0")
-    return next((by_name[one] for one in names if one is not None and one in by_name), None)
+    return next((id_of[one] for one in names if one is not None and one in id_of), name.whole)
 
 
-def _from_gap(lines: Lines, gold: Gold) -> Found:
+def _from_gap(lines: Lines, gold: _Gold) -> Found:
     for line, content in lines:
         if not content or content.isspace():
             continue
@@ -131,9 +139,9 @@ def _from_gap(lines: Lines, gold: Gold) -> Found:
         if len(cells) != 3:
             yield Problem(line, "unknown line", f"{content[:60]!r} is not id, tab, TRUE or FALSE, tab, TRUE or FALSE")
             continue
-        example = gold.get(cells[0])
-        if example is None:
-            yield _unknown(line, cells[0])
+        example = gold.find(cells[0], line)
+        if isinstance(example, Problem):
+            yield example
         elif example.pronoun is None:
             yield Problem(line, "no question", f"the gold example {cells[0]!r:.80} asks about no pronoun")
         else:

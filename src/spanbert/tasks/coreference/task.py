@@ -45,9 +45,9 @@ class CoreferenceResolution(Task[CoreferenceExample, CoreferencePrediction]):
     data_options = CoreferenceDataOptions
     settings_class = CoreferenceSettings
     finetuning: ClassVar[Mapping[str, Any]] = {
-        "learning_rate": 5e-5,
-        "head_learning_rate": 3e-4,
-        "epochs": 15.0,
+        "learning_rate": 1e-4,
+        "head_learning_rate": 5e-4,
+        "epochs": 10.0,
         "batch_size": 1,
     }
     plain_text = "file"
