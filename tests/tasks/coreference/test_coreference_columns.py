@@ -183,6 +183,19 @@ def test_what_is_wrong_with_a_file(
     assert len(examples) == num_examples
 
 
+def test_all_rows_that_cannot_be_read_are_told_at_once(tmp_path: Path) -> None:
+    content = document("a\t1)x", "b\t-", "c", "d\tNN") + document("e\t(1)")
+    [example], [problem] = read(tmp_path / "x.conll", content)
+    assert example.text == "e"
+    assert (problem.line, problem.kind, problem.skipped) == (2, "no brackets", True)
+    assert "line 4 ('c')" in problem.detail
+    assert "line 5 ('NN')" in problem.detail
+    [], [problem] = read(tmp_path / "x.conll", document(*["word\tNN"] * 500))
+    assert "line 11 ('NN') and" in problem.detail
+    assert "and 490 more" in problem.detail
+    assert len(problem.detail) < 500
+
+
 def test_an_empty_word_keeps_its_place(tmp_path: Path) -> None:
     [example], _ = read(tmp_path / "x.conll", document("0\ta\t(1", "1\t \t1)", "2\tb\t(1)"))
     assert found(example) == [["a _", "b"]]

@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spanbert.errors import InputError
+from spanbert.plain_words import plain_words
 from spanbert.sample_corpus import sample_documents
 from spanbert.spans import LabelledSpan, Span
-from spanbert.task import Problem, examples_of
+from spanbert.task import Located, Problem, examples_of
 from spanbert.tasks.coreference.checks import check_coreference
 from spanbert.tasks.coreference.config import CoreferenceDataOptions
 from spanbert.tasks.coreference.conll_writer import conll_lines
@@ -27,7 +28,7 @@ from spanbert.tasks.coreference.examples import (
     sorted_clusters,
 )
 from spanbert.tasks.coreference.json_records import CoreferenceRecordError, example_from_json, prediction_from_json
-from spanbert.tasks.coreference.layout import in_order
+from spanbert.tasks.coreference.layout import WordFinder, in_order
 from spanbert.tasks.coreference.prediction_files import read_predicted_clusters
 
 OPTIONS = CoreferenceDataOptions()
@@ -97,9 +98,13 @@ def test_given_mentions_can_be_passed_over(tmp_path: Path) -> None:
         ({"clusters": [[[0, 28]]]}, "span outside text"),
         ({"clusters": [[[-1, 3]]]}, "span outside text"),
         ({"mentions": [[0, 99]]}, "span outside text"),
+        ({"mentions": [[0, 3], [3, 4]]}, "mention without a word"),
+        ({"mentions": [[4, 7]], "words": [[0, 3], [8, 11]]}, "mention without a word"),
         ({"words": [[0, 3], [2, 4]]}, "words out of order"),
         ({"speakers": [{"start": 0, "end": 3, "speaker": 7}]}, "wrong value"),
         ({"speakers": ["Ada"]}, "wrong value"),
+        ({"speakers": [{"start": 0, "end": 3, "name": "Ada"}]}, "missing key"),
+        ({"speakers": [{"start": 0, "end": 99, "speaker": "Ada"}]}, "span outside text"),
         ({"pronoun": {"pronoun": [17, 20], "a": [0, 3]}}, "missing key"),
         ({"pronoun": {"pronoun": [17, 20], "a": [0, 3], "b": [8, 11], "is_a": True}}, "wrong value"),
         ({"id": [1]}, "wrong value"),
@@ -136,6 +141,83 @@ def test_what_is_put_right_in_a_record(tmp_path: Path) -> None:
     assert "'Ada'" in problems[0].detail
 
 
+def test_speakers_of_text(tmp_path: Path) -> None:
+    stretches = [(12, 16, "Cy"), (0, 20, "Ada"), (20, 22, None), (24, 27, " "), (18, 24, "Bo"), (23, 26, "Di")]
+    speakers = [{"start": start, "end": end, "speaker": speaker} for start, end, speaker in stretches]
+    [example], problems = read(tmp_path / "x.jsonl", json.dumps(RECORD | {"speakers": speakers}))
+    assert [stretch.label for stretch in example.speakers] == ["Ada", "Cy", "Bo", "Di"]
+    assert [(problem.kind, problem.skipped) for problem in problems] == [
+        ("speaker without a name", False),
+        *[("speakers overlap", False)] * 3,
+    ]
+    assert "speakers[3]" in problems[0].detail
+    assert ["0..20 by 'Ada'" in problem.detail for problem in problems[1:]] == [True, True, False]
+    assert "18..24 by 'Bo'" in problems[3].detail
+
+
+def test_keys_that_are_nearly_known(tmp_path: Path) -> None:
+    record = {"text": TEXT, "mentionz": [], "clusterz": [], "speaker": [], "genres": "", "docKey": "", "ID": "x"}
+    [example], problems = read(tmp_path / "x.jsonl", json.dumps(record))
+    assert example == CoreferenceExample("1", TEXT)
+    assert {(problem.line, problem.kind, problem.skipped) for problem in problems} == {(1, "unknown key", False)}
+    meant = {"mentionz": "mentions", "clusterz": "clusters", "speaker": "speakers", "genres": "genre"}
+    meant |= {"docKey": "doc_key", "ID": "id"}
+    for problem, (key, known) in zip(problems, meant.items(), strict=True):
+        assert f"`{key}`" in problem.detail
+        assert f"`{known}`" in problem.detail
+    metadata = ["uid", "pid", "title", "source", "split", "year", "gender", "sentence", "summary", "quotes", "url"]
+    assert read(tmp_path / "x.jsonl", json.dumps(RECORD | dict.fromkeys(metadata, "x")))[1] == []
+    # Where the key is there too, the other one is the record's own.
+    both = RECORD | {"genre": "news", "genres": ["news", "local"]}
+    assert read(tmp_path / "x.jsonl", json.dumps(both))[1] == []
+
+
+def checked(record: dict[str, Any]) -> list[tuple[str, str]]:
+    problems = check_coreference([Located(example_from_json(record), 1)], OPTIONS)
+    return [(problem.kind, problem.detail) for problem in problems]
+
+
+@pytest.mark.parametrize("clusters", [None, [], [[[1, 3], [17, 20]]]])
+def test_given_mentions_are_checked_as_those_of_clusters(clusters: list[Any] | None) -> None:
+    found_ = checked({"text": TEXT, "clusters": clusters, "mentions": [[1, 3], [3, 7], [17, 20]]})
+    [cut] = [detail for kind, detail in found_ if kind == "mention cuts a word"]
+    assert "1..3 'da'" in cut
+    assert "prediction" in cut
+    [edge] = [detail for kind, detail in found_ if kind == "white space at a mention's edge"]
+    assert "3..7 ' met'" in edge
+    [cut] = [detail for kind, detail in checked({"text": TEXT, "clusters": [[[1, 3]]]}) if "cuts" in kind]
+    assert "prediction" not in cut
+
+
+def test_mentions_of_clusters_without_a_word() -> None:
+    [(kind, detail)] = checked({"text": TEXT, "clusters": [[[0, 3], [4, 7]]], "words": [[0, 3], [8, 11]]})
+    assert kind == "mention without a word"
+    assert "4..7 'met'" in detail
+
+
+@pytest.mark.parametrize(
+    ("clusters", "is_a", "told"),
+    [
+        ([[[17, 20], [0, 3]], [[8, 11]]], True, []),
+        ([[[17, 20]], [[0, 3]], [[8, 11]]], False, []),
+        ([[[17, 20]], [[0, 3]], [[8, 11]]], True, ["a"]),
+        ([[[17, 20], [0, 3]], [[8, 11]]], False, ["a"]),
+        ([[[17, 20], [8, 11]], [[0, 3]]], True, ["a", "b"]),
+        ([[[17, 20], [0, 3]]], None, []),
+        (None, True, []),
+    ],
+)
+def test_a_pronoun_and_clusters_that_say_something_else(
+    clusters: list[Any] | None, is_a: bool | None, told: list[str]
+) -> None:
+    is_b = None if is_a is None else False
+    question = {"pronoun": [17, 20], "a": [0, 3], "b": [8, 11], "is_a": is_a, "is_b": is_b}
+    found_ = [
+        detail for kind, detail in checked({"text": TEXT, "clusters": clusters, "pronoun": question}) if "other" in kind
+    ]
+    assert [f"pronoun.is_{name}" in detail for detail, name in zip(found_, told, strict=True)] == [True] * len(told)
+
+
 def spans(length: int) -> st.SearchStrategy[Span]:
     border = st.integers(0, length)
     return st.tuples(border, border).filter(lambda pair: pair[0] != pair[1]).map(lambda pair: Span(*sorted(pair)))
@@ -148,16 +230,19 @@ def examples(draw: st.DrawFn) -> CoreferenceExample:
     span = spans(len(text))
     clusters = draw(st.none() | st.lists(st.lists(span, min_size=1, max_size=4), max_size=4).map(sorted_clusters))
     borders = draw(st.lists(st.integers(0, len(text)), unique=True).map(sorted))
+    words = draw(st.none() | st.just(tuple(Span(*pair) for pair in zip(borders[::2], borders[1::2], strict=False))))
+    finder = WordFinder(plain_words(text) if words is None else words)
+    mentions = draw(st.none() | st.lists(span, max_size=4))
     question = draw(st.none() | st.tuples(span, span, span))
     answer = draw(st.sampled_from([(None, None), (True, False), (False, False)]))
     return CoreferenceExample(
         id=draw(st.text(st.characters(exclude_categories=["Cs"]), max_size=5)),
         text=text,
         clusters=clusters,
-        words=draw(st.none() | st.just(tuple(Span(*pair) for pair in zip(borders[::2], borders[1::2], strict=False)))),
+        words=words,
         speakers=tuple(sorted(draw(st.lists(span.map(lambda place: LabelledSpan(*place, "Ada")), max_size=3)))),
         genre=draw(st.none() | st.just("news")),
-        mentions=draw(st.none() | st.lists(span, max_size=4).map(in_order)),
+        mentions=None if mentions is None else in_order(one for one in mentions if len(range(*finder.widen(one)))),
         document=draw(st.none() | st.just("a/b")),
         pronoun=None if question is None else AmbiguousPronoun(*question, *answer),
     )
@@ -235,6 +320,16 @@ def test_a_table_that_is_not_gap(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no column Pronoun-offset, A, A-offset"):
         read(tmp_path / "gap.tsv", "ID\tText\tPronoun\tB\tB-offset\n" + ROW)
     assert read(tmp_path / "gap.tsv", "") == ([], [])
+    for missing, cell in (("A-coref", "TRUE"), ("B-coref", "FALSE")):
+        with pytest.raises(InputError, match=f"no column {missing}:") as caught:
+            read(tmp_path / "gap.tsv", HEADER.replace(f"{missing}\t", "") + ROW.replace(f"{cell}\t", ""))
+        assert caught.value.line == 1
+    unlabelled = (
+        HEADER.replace("A-coref\t", "").replace("B-coref\t", ""),
+        ROW.replace("TRUE\t", "").replace("FALSE\t", ""),
+    )
+    [example], problems = read(tmp_path / "gap.tsv", "".join(unlabelled))
+    assert (example.clusters, problems) == (None, [])
 
 
 # Predictions
@@ -273,6 +368,11 @@ def test_predictions_as_json(tmp_path: Path) -> None:
         CoreferencePrediction("y", ((PredictedMention(0, 3, "Ada"), mention),)),
         None,
     ]
+    _, problems = predictions(tmp_path, json.dumps({"id": "x", "clusters": [[[0, 3]], [], [[8, 11], [0, 3]]]}), gold)
+    assert [(problem.line, problem.kind, problem.skipped) for problem in problems] == [
+        (1, "mention in two clusters", False)
+    ]
+    assert "0..3 'Ada' is in clusters[0] and in clusters[2]" in problems[0].detail
     # Of two documents with one id, the first prediction is for the first: as `spanbert predict` writes them.
     twins = [CoreferenceExample("x", TEXT), CoreferenceExample("x", TEXT)]
     both = '{"id": "x", "clusters": []}\n{"id": "x", "clusters": [[[0, 3]]]}\n'

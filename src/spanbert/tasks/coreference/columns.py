@@ -28,6 +28,7 @@ _EMPTY = "_"  # as the writer has white space inside a word
 # CoNLL-2012: document, part, index, word, tag, tree, lemma, roleset, sense, speaker, entity, ..., coreference.
 _FULL = 11
 _FULL_WORD, _FULL_SPEAKER = 3, 9
+_MOST_SHOWN = 10  # rows that cannot be read, of one document
 
 Row = tuple[int, list[str]]
 """Line and cells."""
@@ -177,7 +178,7 @@ def _split(content: str) -> list[str]:
 def _read_block(block: _Block) -> Iterator[ColumnDocument | Problem]:
     rows = block.rows
     word_column = _word_column(rows)
-    problem = _wrong_row(block)
+    problem = _wrong_rows(block)
     if problem is not None:
         yield problem
         return
@@ -219,16 +220,22 @@ def _is_index(rows: Sequence[Row], column: int) -> bool:
     return True
 
 
-def _wrong_row(block: _Block) -> Problem | None:
-    """The first row that cannot be read; its document is left out for it."""
-    for line, cells in block.rows:
-        if len(cells) < 2:
-            detail = f"{cells[0][:40]!r} is one column; a word and, last, its brackets (or -) are needed"
-            return Problem(line, "missing column", f"{detail}; {block.name.whole!r} is left out")
-        if _brackets(cells[-1]) is None:
-            detail = f"{cells[-1][:40]!r} in the last column is neither - nor brackets such as (12, 12) and (3)|(4"
-            return Problem(line, "no brackets", f"{detail}; {block.name.whole!r} is left out")
-    return None
+def _wrong_rows(block: _Block) -> Problem | None:
+    """The rows that cannot be read, as one problem: their document is left out for them."""
+    wrong = [(line, cells) for line, cells in block.rows if len(cells) < 2 or _brackets(cells[-1]) is None]
+    if not wrong:
+        return None
+    (line, cells), *others = wrong
+    if len(cells) < 2:
+        kind, detail = "missing column", "is one column; a word and, last, its brackets (or -) are needed"
+    else:
+        kind, detail = "no brackets", "in the last column is neither - nor brackets such as (12, 12) and (3)|(4"
+    detail = f"{cells[-1][:40]!r} {detail}; {block.name.whole!r} is left out"
+    if others:
+        shown = [f"line {number:,} ({row[-1][:40]!r})" for number, row in others[: _MOST_SHOWN - 1]]
+        rest = f" and {len(others) - len(shown):,} more" if len(others) > len(shown) else ""
+        detail += f", also for {', '.join(shown)}{rest}"
+    return Problem(line, kind, detail)
 
 
 def _brackets(cell: str) -> tuple[list[str], list[str], list[str]] | None:

@@ -17,6 +17,8 @@ from spanbert.tasks.coreference.json_records import CoreferenceRecordError, shor
 from spanbert.tasks.coreference.layout import in_order
 
 _NEEDED = ("ID", "Text", "Pronoun", "Pronoun-offset", "A", "A-offset", "B", "B-offset")
+_ANSWERED = ("A-coref", "B-coref")
+"""Columns of which a table has both or, where its answers are not known, none."""
 _ANSWERS: Mapping[str, bool | None] = {"true": True, "false": False, "": None}
 
 
@@ -35,9 +37,10 @@ def read_gap(path: str | Path, options: CoreferenceDataOptions) -> Iterator[Loca
         cells = content.split("\t")
         if header is None:
             header = [cell.strip() for cell in cells]
-            missing = [name for name in _NEEDED if name not in header]
+            needed = _NEEDED + (_ANSWERED if any(name in header for name in _ANSWERED) else ())
+            missing = [name for name in needed if name not in header]
             if missing:
-                detail = f"the first line names no column {', '.join(missing)}: GAP's are {', '.join(_NEEDED)}, ..."
+                detail = f"the first line names no column {', '.join(missing)}: GAP's are {', '.join(needed)}, ..."
                 raise InputError(detail, source=source_name(path), line=line)
             continue
         if len(cells) != len(header):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import difflib
 import itertools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from spanbert.errors import InputError
+from spanbert.plain_words import plain_words
 from spanbert.spans import LabelledSpan, Span
 from spanbert.tasks.coreference.examples import (
     AmbiguousPronoun,
@@ -16,11 +18,13 @@ from spanbert.tasks.coreference.examples import (
     PredictedMention,
     sorted_clusters,
 )
-from spanbert.tasks.coreference.layout import clusters_of_text, in_order, lay_out, of_text, speakers_of_text
+from spanbert.tasks.coreference.layout import WordFinder, clusters_of_text, in_order, lay_out, of_text, speakers_of_text
 from spanbert.text_columns import is_by_character
 
 _HALF_CHARACTER = re.compile("[\ud800-\udfff]")
 _PART_NAME = re.compile(r"(.+/.+)_[0-9]+")
+_KEYS = ("id", "doc_key", "clusters", "document", "genre", "mentions", "pronoun", "speakers", "words")
+_NEARLY = 0.85  # "uid" and "id" are 0.8 alike
 _KINDS = {int: "a whole number", str: "text", list: "a list", dict: "an object", float: "a number"}
 
 Value = TypeVar("Value", int, str, float, "list[Any]", "dict[str, Any]")
@@ -69,10 +73,18 @@ def parse_example(record: Mapping[str, Any], default_id: str = "") -> tuple[Core
         shown = " and ".join(f"`{key}`" for key in given)
         detail = f"the record has {shown}, so that spans may count characters or words; leave one of them out"
         raise CoreferenceRecordError("two texts", detail)
-    notes: list[Note] = []
+    notes = list(_misspelt(record))
     if given == ["text"]:
         return _from_text(record, _id(record, default_id), notes), notes
     return _from_words(record, given[0], _id(record, default_id), notes), notes
+
+
+def _misspelt(record: Mapping[str, Any]) -> Iterator[Note]:
+    """Keys that nobody reads and that are nearly one that is not there; all others may hold what they like."""
+    missing = [key for key in _KEYS if key not in record]
+    for key in (key for key in record if key not in _KEYS):
+        for meant in difflib.get_close_matches(key.lower(), missing, n=1, cutoff=_NEARLY):
+            yield Note("unknown key", f"nothing reads `{key}`: if it is to be `{meant}`, rename it")
 
 
 def _from_text(record: Mapping[str, Any], id: str, notes: list[Note]) -> CoreferenceExample:
@@ -93,12 +105,23 @@ def _from_text(record: Mapping[str, Any], id: str, notes: list[Note]) -> Corefer
         text=text,
         clusters=clusters,
         words=words,
-        speakers=_speakers(record, text),
+        speakers=_speakers(record, text, notes),
         genre=_text_or_none(record, "genre"),
-        mentions=in_order(_spans(record["mentions"], text, "mentions")) if _has(record, "mentions") else None,
+        mentions=_given_mentions(record["mentions"], text, words) if _has(record, "mentions") else None,
         document=_text_or_none(record, "document"),
         pronoun=_pronoun(_take(record, "pronoun", dict), text) if _has(record, "pronoun") else None,
     )
+
+
+def _given_mentions(values: Any, text: str, words: Sequence[Span] | None) -> tuple[Span, ...]:
+    mentions = _spans(values, text, "mentions")
+    finder = WordFinder(plain_words(text) if words is None else words)
+    for number, mention in enumerate(mentions):
+        first, after = finder.widen(mention)
+        if first == after:
+            detail = f"mentions[{number}]: {_show(mention, text)} holds no word to link; mend it or leave it out"
+            raise CoreferenceRecordError("mention without a word", detail)
+    return in_order(mentions)
 
 
 def _from_words(record: Mapping[str, Any], key: str, id: str, notes: list[Note]) -> CoreferenceExample:
@@ -172,13 +195,18 @@ def parse_prediction(record: Mapping[str, Any], text: str | None = None) -> tupl
     notes: list[Note] = []
     _take(record, "clusters", list)
     clusters = []
+    cluster_of: dict[Span, str] = {}
     for name, values in _items(record, "clusters"):
         mentions: dict[Span, PredictedMention] = {}
         for number, value in enumerate(_is(values, list, name)):
             mention = _predicted(value, text, f"{name}[{number}]")
             if mention.span in mentions:
                 notes.append(_twice(mention.span, text))
+            elif mention.span in cluster_of:
+                detail = f"{_show(mention.span, text)} is in {cluster_of[mention.span]} and in {name}"
+                notes.append(Note("mention in two clusters", f"{detail}; it counts in the one that begins first"))
             mentions.setdefault(mention.span, mention)
+            cluster_of.setdefault(mention.span, name)
         if mentions:
             clusters.append(tuple(mentions[span] for span in in_order(mentions)))
     clusters.sort(key=lambda cluster: [(mention.start, -mention.end) for mention in cluster])
@@ -220,9 +248,12 @@ def _each_once(clusters: Sequence[Sequence[Span]], text: str | None, notes: list
 
 
 def _twice(mention: Span, text: str | None) -> Note:
+    return Note("duplicate mention", f"{_show(mention, text)} comes twice in one cluster; it counts once")
+
+
+def _show(mention: Span, text: str | None) -> str:
     shown = "" if text is None else f" {shorten(text[mention.start : mention.end])}"
-    detail = f"{mention.start}..{mention.end}{shown} comes twice in one cluster; it counts once"
-    return Note("duplicate mention", detail)
+    return f"{mention.start}..{mention.end}{shown}"
 
 
 def shorten(text: str) -> str:
@@ -230,14 +261,29 @@ def shorten(text: str) -> str:
     return repr(text if len(text) <= 40 else text[:39] + "…")
 
 
-def _speakers(record: Mapping[str, Any], text: str) -> tuple[LabelledSpan, ...]:
-    """From `speakers`: objects with `start`, `end` and `speaker`."""
-    stretches = []
+def _speakers(record: Mapping[str, Any], text: str, notes: list[Note]) -> tuple[LabelledSpan, ...]:
+    """From `speakers`: objects with `start`, `end` and `speaker`, which is null where it is not known."""
+    stretches: list[LabelledSpan] = []
     for name, value in _items(record, "speakers"):
         span = _span(_is(value, dict, name), text, name)
-        if _has(value, "speaker"):
-            stretches.append(LabelledSpan(*span, _take(value, "speaker", str, name)))
-    return tuple(sorted(stretches))
+        if "speaker" in value and value["speaker"] is None:
+            continue
+        speaker = _take(value, "speaker", str, name)
+        if speaker.strip():
+            stretches.append(LabelledSpan(*span, speaker))
+        else:
+            detail = f"`{name}.speaker` is empty and counts as not known; name one or leave the stretch out"
+            notes.append(Note("speaker without a name", detail))
+    stretches.sort()
+    before: LabelledSpan | None = None  # the one that ends last of those that have begun
+    for one in stretches:
+        if before is not None and one.start < before.end:
+            shown = " and ".join(f"{start}..{end} by {shorten(name)}" for start, end, name in (before, one))
+            detail = f"{shown} share characters; words of both count as said by {shorten(one.label)}"
+            notes.append(Note("speakers overlap", detail))
+        if before is None or one.end > before.end:
+            before = one
+    return tuple(stretches)
 
 
 def _pronoun(record: Mapping[str, Any], text: str) -> AmbiguousPronoun:
