@@ -84,7 +84,7 @@ def read_golden_inputs(task: Task[Any, Any], path: str | Path) -> list[Any]:
         if isinstance(item, Problem):
             raise InputError(f"{item.kind}: {item.detail}", source=str(path), line=item.line)
         try:
-            examples.append(task.example({"id": str(item.line), **item.value}))
+            examples.append(task.example(task.with_id(item.value, str(item.line))))
         except InputError as error:
             raise InputError(str(error), source=str(path), line=item.line) from error
     if not examples:

@@ -142,7 +142,7 @@ class SpanBertPredictor(Generic[ExampleT, PredictionT]):
         record = value if isinstance(value, Mapping) else value.to_json()
         try:
             # As JSON and back: tuples become lists, and what no file could say is refused as it would be there.
-            return self.task.example(json.loads(json.dumps({"id": id_, **record})))
+            return self.task.example(json.loads(json.dumps(self.task.with_id(record, id_))))
         except (TypeError, ValueError) as error:
             raise InputError(f"an input must be what JSON can say: {error}") from error
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from spanbert.batching import TaskBatch, collate, cut_batches
+from spanbert.errors import ConfigurationError
 from spanbert.task import ExampleT, PredictionT, Scored, Task, Window
 from spanbert.task_model import TaskModel
 from spanbert.tokenization import PieceTokenizer
@@ -41,7 +42,7 @@ class Predictor(Generic[ExampleT, PredictionT]):
             2,048 on a CPU, where more take memory and no less time (docs/performance.md).
 
     Raises:
-        ConfigurationError: there is no such device, or no bf16.
+        ConfigurationError: there is no such device, or no bf16, or a value is none of those above.
     """
 
     def __init__(
@@ -55,6 +56,8 @@ class Predictor(Generic[ExampleT, PredictionT]):
         threads: int | None = None,
         batch_pieces: int | None = None,
     ) -> None:
+        if (batch_pieces is not None and batch_pieces < 1) or (threads is not None and threads < 1):
+            raise ConfigurationError(f"batch_pieces and threads are at least 1, not {batch_pieces} and {threads}")
         self.device = choose_device(device)
         self.precision = resolve_precision(precision, self.device)
         set_threads(threads)

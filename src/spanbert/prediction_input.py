@@ -164,8 +164,9 @@ def _format_of(
             return known, chunks
     if name.endswith(_OTHER_ENDINGS):
         raise ConfigurationError(
-            f"{path}: predict reads JSON lines and plain text; write the file's rows as JSON lines, or say "
-            "--input-format text if its lines are texts"
+            f"{path}: predict reads JSON lines and plain text. A data file of the task is read by `spanbert evaluate MODEL "
+            "FILE --predictions OUT.jsonl`; other rows have to be written as JSON lines; if its lines are texts, say "
+            "--input-format text"
         )
     if form.questions:
         return "text", chunks
@@ -260,15 +261,14 @@ def _refuse_one_value(task: Task[Any, Any], first_line: tuple[int, str], source:
 
 
 def _json_record(task: Task[Any, Any], record: JsonRecord, line: str) -> Item:
-    if record.value.get("id") is None:
-        record.value["id"] = str(record.line)
-    id_ = record.value["id"]
+    value = task.with_id(record.value, str(record.line))
+    id_ = value["id"]
     # In a line that is UTF-8 only an escape can stand for half a character. Neither the pieces nor the output hold it.
-    if "\\ud" in line.lower() and (place := _find_surrogate(record.value)) is not None:
+    if "\\ud" in line.lower() and (place := _find_surrogate(value)) is not None:
         shown = None if _SURROGATE.search(str(id_)) else str(id_)
         return ErrorRecord(record.line, f"{place}: remove it or replace it with U+FFFD", shown)
     try:
-        return Located(task.example(record.value), record.line)
+        return Located(task.example(value), record.line)
     except InputError as error:
         return ErrorRecord(record.line, str(error), str(id_))
 

@@ -145,6 +145,8 @@ class Task(ABC, Generic[ExampleT, PredictionT]):
     """Inherits from `TaskSettings` and `data_options`."""
     finetuning: ClassVar[Mapping[str, Any]] = {}
     """Defaults of `FinetuneConfig` that are other for this task."""
+    id_keys: ClassVar[tuple[str, ...]] = ("id",)
+    """Keys of a JSON object that may hold its id; the first that is there counts."""
     plain_text: ClassVar[Literal["line", "file"] | None] = None
     """What one example of plain text is in prediction; None where plain text is not enough."""
     output_formats: ClassVar[Mapping[str, str]] = {}
@@ -198,6 +200,12 @@ class Task(ABC, Generic[ExampleT, PredictionT]):
         Raises:
             InputError: a key is missing or a value is not what it should be; names the key.
         """
+
+    @classmethod
+    def with_id(cls, record: Mapping[str, Any], default: str) -> dict[str, Any]:
+        """A JSON object with "id": its own by one of `id_keys`, or the default."""
+        own = (record[key] for key in cls.id_keys if record.get(key) is not None)
+        return {**record, "id": next(own, default)}
 
     @classmethod
     def example_from_text(cls, text: str, id: str) -> ExampleT:

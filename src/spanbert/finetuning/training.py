@@ -135,6 +135,7 @@ class FinetuneRun:
             limit=config.max_dev_examples,
             batch_pieces=config.micro_batch_pieces,
         )
+        validation.require(task.main_metric)
         plan = self._plan(examples.train, validation, data)
         record = starting_record(config, accelerator, self.model, verb="finetune", data=data)
         about = self._about(examples.train, validation, record)
@@ -200,6 +201,7 @@ class FinetuneRun:
         made_up = sorted(set(self._report.new) & model.state_dict().keys())
         if made_up:
             lines.append(f"{self.config.model} lacks {', '.join(made_up)}: made new, as the head is")
+        lines += [f"{self.config.model}: {note}" for note in self._report.notes]
         units = "" if task.unit == "example" else f", {counted(len(windows.units), 'window')}"
         lines.append(
             f"{task.name}: {counted(windows.num_examples, 'example')}{units}, "

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from accelerate import Accelerator
@@ -41,8 +41,10 @@ def choose_device(device: Device) -> torch.device:
     """The device that `auto`, `cpu` or `cuda` means here.
 
     Raises:
-        ConfigurationError: cuda, and torch sees no GPU.
+        ConfigurationError: cuda, and torch sees no GPU; or no device at all.
     """
+    if device not in get_args(Device):
+        raise ConfigurationError(f"device {device!r} is none of {', '.join(get_args(Device))}")
     if device == "cuda" and not torch.cuda.is_available():
         raise ConfigurationError("--device cuda: torch sees no GPU here: use --device cpu")
     return torch.device("cpu" if device == "cpu" or not torch.cuda.is_available() else "cuda")
@@ -52,8 +54,10 @@ def resolve_precision(precision: Precision, device: torch.device) -> str:
     """`auto` becomes bf16 where that is fast, else fp32.
 
     Raises:
-        ConfigurationError: bf16 was asked for on a processor that would only emulate it.
+        ConfigurationError: bf16 was asked for on a processor that would only emulate it; or no precision at all.
     """
+    if precision not in get_args(Precision):
+        raise ConfigurationError(f"precision {precision!r} is none of {', '.join(get_args(Precision))}")
     fast = has_fast_bf16(device)
     if precision == "auto":
         return "bf16" if fast else "fp32"

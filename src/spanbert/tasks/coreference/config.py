@@ -30,7 +30,8 @@ class CoreferenceDataOptions:
     """Encoding of column files and tables."""
 
     max_span_width: int = 20
-    """Widest mention in words that a model can find; time and memory grow with it."""
+    """Widest mention in words that a model can find; time and memory grow with it. What is wider is counted by `check`;
+    a trained model keeps its own."""
 
     def __post_init__(self) -> None:
         """Refuse values that make no sense.

@@ -49,12 +49,16 @@ def is_pronoun(mention: str) -> bool:
 
 
 def name_span(text: str, cluster: Sequence[Span]) -> Span | None:
-    """The longest mention that is no pronoun, without a final 's or 的, the first of equals; None if there is none."""
-    best: Span | None = None
+    """The longest mention that is no pronoun, without a final 's or 的, the first of equals; None if there is none.
+
+    One that holds a pronoun of its own cluster ("their mother" of "their") is only taken where there is no other.
+    """
+    names, pronouns = [], []
     for start, end in cluster:
         mention = text[start:end]
-        if mention.strip() and not is_pronoun(mention):
-            bare = len(_CLITIC.sub("", mention).rstrip()) or len(mention)
-            if best is None or bare > best.end - best.start:
-                best = Span(start, start + bare)
-    return best
+        if is_pronoun(mention):
+            pronouns.append(Span(start, end))
+        elif mention.strip():
+            names.append(Span(start, start + (len(_CLITIC.sub("", mention).rstrip()) or len(mention))))
+    free = [name for name in names if not any(name.start <= one.start and one.end <= name.end for one in pronouns)]
+    return max(free or names, key=lambda name: name.end - name.start, default=None)

@@ -50,6 +50,7 @@ class CoreferenceResolution(Task[CoreferenceExample, CoreferencePrediction]):
         "epochs": 10.0,
         "batch_size": 1,
     }
+    id_keys = ("id", "doc_key")
     plain_text = "file"
     output_formats: ClassVar[Mapping[str, str]] = {
         "html": "spanbert.tasks.coreference.html_answers:HtmlAnswers",
