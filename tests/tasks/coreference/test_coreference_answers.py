@@ -104,7 +104,7 @@ def test_a_page_shows_the_text_as_given_and_its_chains() -> None:
     assert page.texts == [STORY.replace("\r", " ").replace("\x07", "")]
     assert page.marked == {"1": ["Ada", "she"], "2": ["his \nmother", "her"], None: ["his"]}
     assert set(page.links) <= set(page.ids)
-    assert len(page.ids) == len(set(page.ids)) == 5
+    assert len(page.ids) == len(set(page.ids)) == 6  # of five mentions and the list
     assert "2 chains with 4 mentions; 1 thing mentioned once" in html
     assert 'title="1: Ada; linked to “Ada” at 0, 67 % sure"' in html
     assert re.search(r'<section class="error".*Line 2: x</h2>\n<p>the key &#x27;text&#x27; is missing &lt;i&gt;', html)
@@ -120,7 +120,8 @@ def test_an_unsure_link_is_marked_and_several_documents_have_anchors_of_their_ow
     page = Page(html)
     assert html.count(">1?</a>") == 1
     assert html.count('<section class="document"><h2>') == 2
-    assert len(set(page.ids)) == 5
+    assert len(page.ids) == len(set(page.ids)) == 7
+    assert set(page.links) <= set(page.ids)
     assert html.startswith("<!doctype html>")
     assert html.endswith("</html>\n")
 
@@ -132,7 +133,67 @@ def test_mentions_that_cross_are_cut_and_those_that_nest_are_not() -> None:
     # The first is whole; the second, which is open when the first ends, goes on behind it.
     assert "".join(page.marked["1"]) == "abcdf"
     assert "".join(page.marked["2"]) == "acdef"
-    assert len(page.ids) == len(set(page.ids)) == 4
+    assert len(page.ids) == len(set(page.ids)) == 5
+
+
+def test_the_legend_explains_what_occurs_and_once() -> None:
+    text = "a a b b c c d d e e f f g g h"
+    clusters = [[(n, n + 1), (n + 2, n + 3)] for n in range(0, 28, 4)]
+    question, thin, dashed = "A question mark", ">A thin grey line</span>", ">A dashed line</span>"
+
+    def explained(*answers: Made) -> list[int]:
+        html = written("html", *answers)
+        return [html.count(said) for said in (question, thin, dashed)]
+
+    assert explained(answer(text, *clusters[:6])) == [0, 0, 0]
+    assert explained(answer(text, *clusters)) == [0, 0, 1]
+    assert explained(answer(text, *clusters, [(28, 29)])) == [0, 1, 1]
+    assert explained(answer("a b c", [(0, 1), (2, 3), (4, 5)])) == [1, 0, 0]
+    assert explained(answer(text, *clusters), answer(text, *clusters, [(28, 29)], line=2)) == [0, 1, 1]
+
+
+def test_only_chains_of_one_name_are_quoted() -> None:
+    text = "Ibrahim <met> Bo.\nLater the\tother ibrahim came. Bo saw Ibrahim, and ibrahim saw Bo."
+    places = [(one.start(), one.end()) for one in re.finditer("[Ii]brahim", text)]
+    bos = [(one.start(), one.end()) for one in re.finditer("Bo", text)]
+    html = written("html", answer(text, [places[0], places[2]], bos, [places[1], places[3]]))
+    assert re.findall(r'<bdi class="quoted">(.*?)</bdi>', html) == [
+        "<em>Ibrahim</em> &lt;met&gt; Bo. Later…",
+        "…Later the other <em>ibrahim</em> came. Bo saw…",
+    ]
+    assert "quoted" not in written("html", answer(text, places, bos)).partition("<body>")[2]
+
+
+@pytest.mark.parametrize(
+    ("text", "mention", "kind"),
+    [
+        ("Ada met", "Ada", ""),
+        ("שלום to Ada", "Ada", ""),
+        ("on April 5, 1843", "April 5, 1843", ""),
+        ("met דנה כהן there", "דנה כהן", ' class="rtl"'),
+        ("קָ", "קָ", ' class="rtl"'),
+        ("met דנה 5 there", "דנה 5", ' class="any"'),
+        ("ל-1843", "1843", ' class="any"'),
+        ("عام ١٨٤٣", "١٨٤٣", ' class="any"'),
+        ("שלום U.S. שם", "U.S.", ' class="any"'),
+        ("Ada\n1843", "1843", ' class="any"'),
+    ],
+)
+def test_labels_stay_with_their_mentions_in_either_direction(text: str, mention: str, kind: str) -> None:
+    start = text.index(mention)
+    spans = [(start, start + len(mention)), (len(text) + 1, len(text) + 2)]
+    html = written("html", answer(f"{text}\nx", spans))
+    assert f'>{mention}<a{kind} href="#d1m1">1</a></mark>' in html
+    assert "mark a { unicode-bidi: embed; direction: ltr; }" in html
+    assert "mark a.rtl { direction: rtl; }" in html
+
+
+def test_the_list_stands_behind_the_text_and_colours_are_printed() -> None:
+    html = written("html", ANSWER)
+    assert html.index('<div class="text"') < html.index('<nav id="d1list"')
+    assert html.index('href="#d1list"') < html.index('<div class="text"')
+    assert re.search(r"mark, nav li {[^}]* print-color-adjust: exact;", html)
+    assert "#d1list" not in written("html", answer("Nobody.", [(0, 6)]))
 
 
 def test_a_long_document_makes_a_page_of_a_few_megabytes() -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections import defaultdict
+import re
+import unicodedata
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
@@ -19,6 +21,24 @@ from spanbert.visible_text import escaped, escaped_attribute
 _UNSURE = 0.5
 """A link that is less probable is marked with a question mark."""
 
+_BEFORE = re.compile(r"(?:\S+\s+){0,3}\S*$")
+_AFTER = re.compile(r"\S*(?:\s+\S+){0,3}")
+_MOST_AROUND = 30
+"""What is quoted on either side of a mention: so many words, in so many characters."""
+
+_MOST_IN_RUN = 60
+"""How far back from the end of a mention the letter is sought that says in which direction the text runs there."""
+
+_LEGEND = {
+    "?": "A question mark: this link is more likely wrong than right.",
+    "once": '<span class="line once">A thin grey line</span>: mentioned once.',
+    "dashed": (
+        '<span class="line k0 dashed">A dashed line</span>: there are more chains than colours, and this colour is '
+        "another chain's, too; the number tells them apart."
+    ),
+}
+"""What does not occur in every document, and how it reads."""
+
 
 class HtmlAnswers:
     """One page for all documents, written as they come."""
@@ -26,6 +46,7 @@ class HtmlAnswers:
     def __init__(self, source: str) -> None:
         self._title = "Coreference" if source.startswith("<") else f"Coreference in {PurePath(source).name}"
         self._num_documents = 0
+        self._explained: set[str] = set()
 
     def start(self) -> str:
         """The head of the page, and how to read it."""
@@ -33,8 +54,7 @@ class HtmlAnswers:
             page_start(self._title, style=STYLE, script=SCRIPT)
             + f"""<h1>{escaped(self._title)}</h1>
 <p class="note">Stretches of text with the same number and colour are the same thing: a chain. Point at one to see what
-it was linked to and how sure that is; its number leads to the next mention of the chain. A question mark marks links
-that are more likely wrong than right; what is mentioned once has a dotted line.</p>
+it was linked to and how sure that is; its number leads to the next mention of the chain.</p>
 """
         )
 
@@ -44,14 +64,16 @@ that are more likely wrong than right; what is mentioned once has a dotted line.
             name = f"Line {answer.line:,}" + ("" if answer.id in (None, str(answer.line)) else f": {answer.id}")
             return f'<section class="error"><h2>{escaped(name)}</h2>\n<p>{escaped(answer.error)}</p></section>\n'
         self._num_documents += 1
-        return "".join(_document(answer, self._num_documents))
+        return "".join(_document(answer, self._num_documents, self._explained))
 
     def end(self) -> str:
         """The end of the page."""
         return PAGE_END
 
 
-def _document(answer: Answer[CoreferenceExample, CoreferencePrediction], number: int) -> Iterator[str]:
+def _document(
+    answer: Answer[CoreferenceExample, CoreferencePrediction], number: int, explained: set[str]
+) -> Iterator[str]:
     text = answer.example.text
     chains = Chains.of(text, answer.prediction)
     marks = list(_marks(text, chains, prefix=f"d{number}m"))
@@ -59,12 +81,16 @@ def _document(answer: Answer[CoreferenceExample, CoreferencePrediction], number:
     named = answer.example.id != str(answer.line)
     heading = answer.example.id if named else f"Document in line {answer.line:,}"
     yield f'<section class="document{"" if named else " unnamed"}"><h2>{escaped(heading)}</h2>\n'
-    yield f'<p class="soft">{escaped(chains.summary())}</p>\n<div class="columns">\n'
-    if chains.chains:
-        yield from _list(chains.chains, marks)
-    yield '<div class="text" dir="auto">'
+    link = f' <a class="to-list" href="#d{number}list">List of chains</a>' if chains.chains else ""
+    yield f'<p class="soft">{escaped(chains.summary())}{link}</p>\n'
+    yield from _legend(marks, explained)
+    yield '<div class="columns">\n<div class="text" dir="auto">'
     yield from _marked(text, marks)
-    yield "</div></div></section>\n"
+    yield "</div>\n"
+    # Behind the text, where it stands in print and on narrow screens.
+    if chains.chains:
+        yield from _list(text, chains.chains, marks, f"d{number}list")
+    yield "</div></section>\n"
 
 
 @dataclass(slots=True)
@@ -78,15 +104,20 @@ class _Mark:
     title: str
     label: str
     """Stands at its end."""
+    unsure: bool
     level: int = 0
     """How many lines of other mentions lie between it and its own."""
+
+    @property
+    def kind(self) -> str:
+        """Its colour and line."""
+        return "once" if self.chain is None else _colour(self.chain)
 
     def opening(self, *, again: bool = False) -> str:
         """The tag. A mention that others cross is in parts; the first of them is where links lead."""
         anchor = "" if again else f' id="{self.anchor}"'
-        kind = "once" if self.chain is None else _colour(self.chain)
         chain = "" if self.chain is None else f' data-c="{self.chain.number}"'
-        return f'<mark{anchor} class="{kind} l{min(self.level, NUM_LEVELS)}"{chain} title="{self.title}">'
+        return f'<mark{anchor} class="{self.kind} l{min(self.level, NUM_LEVELS)}"{chain} title="{self.title}">'
 
 
 def _marks(text: str, chains: Chains, prefix: str) -> Iterator[_Mark]:
@@ -105,11 +136,23 @@ def _marks(text: str, chains: Chains, prefix: str) -> Iterator[_Mark]:
     }
     for place, (mention, chain) in enumerate(items):
         label = ""
+        unsure = chain is not None and mention.probability is not None and mention.probability < _UNSURE
         if chain is not None:
-            unsure = mention.probability is not None and mention.probability < _UNSURE
-            label = f'<a href="#{prefix}{following[place]}">{chain.number}{"?" if unsure else ""}</a>'
+            label = (
+                f'<a{_run(text, mention)} href="#{prefix}{following[place]}">{chain.number}{"?" if unsure else ""}</a>'
+            )
         title = escaped_attribute(_title(text, mention, chain))
-        yield _Mark(mention.start, mention.end, chain, f"{prefix}{place}", title, label)
+        yield _Mark(mention.start, mention.end, chain, f"{prefix}{place}", title, label, unsure)
+
+
+def _run(text: str, mention: PredictedMention) -> str:
+    """The class of a label that does not go on from left to right."""
+    before = text[max(0, mention.end - _MOST_IN_RUN) : mention.end]
+    kinds = [kind for kind in map(unicodedata.bidirectional, reversed(before)) if kind != "NSM"]  # no accents
+    last = kinds[0] if kinds else ""
+    if last == "EN" and next((kind for kind in kinds if kind in ("L", "R", "AL", "B")), "") == "L":
+        last = "L"  # digits after letters from left to right are a part of them
+    return {"L": "", "R": ' class="rtl"', "AL": ' class="rtl"'}.get(last, ' class="any"')
 
 
 def _title(text: str, mention: PredictedMention, chain: Chain | None) -> str:
@@ -128,19 +171,47 @@ def _colour(chain: Chain) -> str:
     return f"k{colour}" + (" dashed" if line % 2 else "")
 
 
-def _list(chains: Sequence[Chain], marks: Sequence[_Mark]) -> Iterator[str]:
-    """The chains by size; each leads to its first mention."""
+def _legend(marks: Sequence[_Mark], explained: set[str]) -> Iterator[str]:
+    """What occurs here for the first time on the page."""
+    occur = {kind for mark in marks for kind in mark.kind.split()} | {"?" for mark in marks if mark.unsure}
+    new = [said for kind, said in _LEGEND.items() if kind in occur - explained]
+    explained |= occur
+    if new:
+        yield f'<p class="note">{" ".join(new)}</p>\n'
+
+
+def _list(text: str, chains: Sequence[Chain], marks: Sequence[_Mark], anchor: str) -> Iterator[str]:
+    """The chains by size; each leads to its first mention, which is quoted where several have one name."""
     anchors: dict[int, str] = {}
     for mark in marks:
         if mark.chain is not None:
             anchors.setdefault(mark.chain.number, mark.anchor)
-    yield '<nav aria-label="Chains"><h3>Chains, the longest first</h3><ol>\n'
+    named = Counter(chain.name.casefold() for chain in chains)
+    yield f'<nav id="{anchor}" aria-label="Chains"><h3>Chains, the longest first</h3><ol>\n'
     for chain in sorted(chains, key=lambda chain: -len(chain.mentions)):
+        quoted = ""
+        if named[chain.name.casefold()] > 1:
+            quoted = f'<bdi class="quoted">{_quoted(text, chain.mentions[0])}</bdi>'
         yield (
             f'<li class="{_colour(chain)}" data-c="{chain.number}"><a href="#{anchors[chain.number]}">'
-            f"<b>{chain.number}</b> <bdi>{escaped(chain.name)}</bdi></a> <small>{len(chain.mentions):,}×</small></li>\n"
+            f"<b>{chain.number}</b> <bdi>{escaped(chain.name)}</bdi>{quoted}</a> "
+            f"<small>{len(chain.mentions):,}×</small></li>\n"
         )
     yield "</ol></nav>\n"
+
+
+def _quoted(text: str, mention: PredictedMention) -> str:
+    """A mention between the words around it, as HTML on one line."""
+    start, end = max(0, mention.start - _MOST_AROUND), mention.end + _MOST_AROUND
+    before, after = _BEFORE.search(text[start : mention.start]), _AFTER.match(text[mention.end : end])
+    assert before is not None  # as it matches nothing, too
+    assert after is not None
+    # Where words were left out; white space at the ends of a text is none.
+    more_before = "…" if text[: start + before.start()].strip() else ""
+    more_after = "…" if text[mention.end + after.end() :].strip() else ""
+    said = one_line(text[mention.start : mention.end])
+    left, right = (escaped(re.sub(r"\s+", " ", words[0])) for words in (before, after))
+    return f"{more_before}{left}<em>{escaped(said)}</em>{right}{more_after}"
 
 
 def _marked(text: str, marks: Sequence[_Mark]) -> Iterator[str]:
