@@ -29,8 +29,8 @@ from coreference_rules import cut_words, describe, find_mentions, link_mentions
 from spanbert.example_sets import load_examples
 from spanbert.spans import Span
 from spanbert.tasks.coreference.config import CoreferenceDataOptions
-from spanbert.tasks.coreference.examples import CoreferenceExample, CoreferencePrediction, PredictedMention
-from spanbert.tasks.coreference.layout import WordFinder
+from spanbert.tasks.coreference.examples import CoreferenceExample, CoreferencePrediction
+from spanbert.tasks.coreference.layout import WordFinder, of_text
 from spanbert.tasks.coreference.scores import three_figures
 from spanbert.tasks.coreference.task import CoreferenceResolution
 
@@ -52,18 +52,12 @@ def resolve(example: CoreferenceExample, mode: str, most: int) -> tuple[Corefere
     """The clusters of a document, and all its mentions in code points of its text."""
     words = example.words or cut_words(example.text)
     texts = [example.text[start:end] for start, end in words]
-
-    def of_text(span: Span) -> Span:
-        return Span(words[span.start].start, words[span.end - 1].end)
-
     mentions = mentions_of(example, words, mode, most)
     clusters = [
-        [of_text(span) for span in cluster] for cluster in link_mentions([describe(texts, span) for span in mentions])
+        [of_text(span, words) for span in cluster]
+        for cluster in link_mentions([describe(texts, span) for span in mentions])
     ]
-    predicted = tuple(
-        tuple(PredictedMention(*span, example.text[slice(*span)]) for span in cluster) for cluster in clusters
-    )
-    return CoreferencePrediction(example.id, predicted), [of_text(span) for span in mentions]
+    return CoreferencePrediction.of_spans(example, clusters), [of_text(span, words) for span in mentions]
 
 
 def measure(path: Path, mode: str, most: int) -> dict[str, Any]:

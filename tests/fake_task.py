@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from spanbert.errors import ConfigurationError, InputError
-from spanbert.task import Scored, Window
+from spanbert.task import Scored, Task, Window
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,11 @@ class FakePrediction:
 class FakeTask:
     name = "fake"
     plain_text = "line"
+    id_keys = ("id",)
     choices: frozenset[str] = frozenset()
     settings = SimpleNamespace(labels=("short", "long"), threshold=0.5)
+
+    with_id = classmethod(Task.with_id.__func__)  # type: ignore[attr-defined]
 
     def example(self, record: Mapping[str, Any]) -> FakeExample:
         if not isinstance(record.get("text"), str):

@@ -416,6 +416,14 @@ def test_python_takes_one_input_or_several_in_every_form(classifier: Path) -> No
 
 
 @pytest.mark.parametrize(
+    "option", [{"device": "tpu"}, {"precision": "fp8"}, {"threads": 0}, {"batch_pieces": 0}, {"golden": "x"}]
+)
+def test_python_refuses_options_that_there_are_not(classifier: Path, option: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError, match=f"{next(iter(option))}.*{next(iter(option.values()))}"):
+        spanbert.loading.load(classifier, **option)
+
+
+@pytest.mark.parametrize(
     ("inputs", "message"),
     [
         (["Paris", ""], '^input 2: "text" is empty'),

@@ -15,7 +15,10 @@ from torch import Tensor
 import spanbert
 
 TASKS = ("question-answering", "ner", "relations", "classification")
-_NUM_RECORDS = {"question-answering": (16, 8), "ner": (48, 16), "relations": (16, 8), "classification": (48, 24)}
+_NUM_RECORDS = {
+    "question-answering": (16, 8), "ner": (48, 16), "relations": (16, 8), "classification": (48, 24),
+    "coreference": (8, 4),
+}  # fmt: skip
 """Records of train.jsonl and dev.jsonl that are taken, evenly spread."""
 
 FILES = {

@@ -23,13 +23,13 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from spanbert.durable_files import hash_file
-from spanbert.errors import CheckpointError, InputError
+from spanbert.errors import CheckpointError, ConfigurationError, InputError
 from spanbert.example_files import read_json_lines
 from spanbert.task import Problem, Scored, Task
 from spanbert.training.progress import warn
@@ -106,7 +106,10 @@ def check_golden(predictor: Predictor[Any, Any], folder: str | Path, mode: Golde
 
     Raises:
         CheckpointError: an answer has changed, or the file is damaged or cannot be written.
+        ConfigurationError: there is no such mode.
     """
+    if mode not in get_args(Golden):
+        raise ConfigurationError(f"golden {mode!r} is none of {', '.join(get_args(Golden))}")
     path = Path(folder) / GOLDEN_FILE
     if mode == "skip":
         return False

@@ -82,7 +82,7 @@ class PredictConfig:
 
     batch_pieces: int | None = None
     """Most word pieces, padding counted, that go through the encoder at once; the default is 8,192 on a GPU and 2,048
-    on a CPU. In fp32 the answers do not depend on it; in bf16 probabilities move a little, and close decisions with them."""
+    on a CPU. In fp32 the answers do not depend on it; in bf16 probabilities, and close decisions, move a little."""
 
     quiet: bool = False
     """No progress and no summary on standard error."""

@@ -164,9 +164,9 @@ def _format_of(
             return known, chunks
     if name.endswith(_OTHER_ENDINGS):
         raise ConfigurationError(
-            f"{path}: predict reads JSON lines and plain text. A data file of the task is read by `spanbert evaluate MODEL "
-            "FILE --predictions OUT.jsonl`; other rows have to be written as JSON lines; if its lines are texts, say "
-            "--input-format text"
+            f"{path}: predict reads JSON lines and plain text. A data file of the task is read by `spanbert evaluate "
+            "MODEL FILE --predictions OUT.jsonl`; other rows have to be written as JSON lines; if its lines are texts, "
+            "say --input-format text"
         )
     if form.questions:
         return "text", chunks

@@ -37,8 +37,22 @@ class TextWords:
 
     def widen(self, start: int, end: int) -> Span:
         """The words that share a character with a span of the text; empty where none does."""
-        first = int(np.searchsorted(self.spans[:, 1], start, side="right"))
-        return Span(first, max(first, int(np.searchsorted(self.spans[:, 0], end, side="left"))))
+        return Span(*words_of_spans(self.spans, [(start, end)])[0].tolist())
+
+
+def words_of_spans(words: Int64Array, spans: Sequence[tuple[int, int]]) -> Int64Array:
+    """For each of n spans of a text the words that share a character with it.
+
+    Args:
+        words: int64 [U, 2], in code points of the text, in order.
+        spans: in code points, too.
+
+    Returns:
+        int64 [n, 2], the first word and the one behind the last; the same where a span has no word.
+    """
+    starts, ends = np.array(spans, np.int64).reshape(-1, 2).T
+    first = np.searchsorted(words[:, 1], starts, side="right")
+    return np.stack((first, np.maximum(first, np.searchsorted(words[:, 0], ends, side="left"))), 1)
 
 
 def find_words(text: str, words: Sequence[Span] | None, tokenizer: PieceTokenizer, *, by_character: bool) -> TextWords:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -64,10 +65,7 @@ def deciding_windows(windows: Sequence[Span], num_pieces: int) -> npt.NDArray[np
     Returns:
         int64 [T], the index of a window; never falling.
     """
-    owner = np.zeros(num_pieces, np.int64)
-    for number in range(1, len(windows)):
-        begin, end = windows[number].start, windows[number - 1].end
-        # In the overlap the earlier window has `end - 1 - position` pieces to the right, the later `position - begin`
-        # to the left: the later one has more context behind the middle.
-        owner[(begin + end - 1) // 2 + 1 :] = number
-    return owner
+    # In an overlap the earlier window has `end - 1 - position` pieces to the right, the later `position - begin` to the
+    # left: the later one has more context behind the middle.
+    begins = [(later.start + earlier.end - 1) // 2 + 1 for earlier, later in pairwise(windows)]
+    return np.repeat(np.arange(len(windows)), np.diff([0, *begins, num_pieces]))

@@ -50,6 +50,19 @@ def test_a_dev_set_that_tells_nothing_is_named(
     assert " too: " not in err
 
 
+def test_a_dev_set_without_the_figure_that_chooses_is_refused_before_the_first_step(
+    tune: Tune, files: Files, tmp_path: Path
+) -> None:
+    question = {"pronoun": [0, 2], "a": [3, 6], "b": [7, 10], "is_a": True, "is_b": False}
+    record = {"id": "1", "text": "He Ada Bob", "clusters": [[[0, 2], [3, 6]]], "pronoun": question}
+    dev = write_records(tmp_path / "gap.jsonl", [record])
+    with pytest.raises(
+        ConfigurationError, match=r"the dev set gives no conll_f1, .* only gap_f1.*--dev data of the kind"
+    ):
+        tune("coreference", dev=dev, steps=1, output=tmp_path / "out")
+    assert not (tmp_path / "out" / "history.jsonl").exists()
+
+
 def test_labels_that_dev_lacks_are_no_problem(tune: Tune, files: Files, tmp_path: Path) -> None:
     records = read_records(files("classification")[0])
     dev = write_records(tmp_path / "dev.jsonl", [one for one in records if one["label"] == records[0]["label"]])

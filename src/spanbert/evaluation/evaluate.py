@@ -76,7 +76,7 @@ class EvaluateConfig:
 
     batch_pieces: int | None = None
     """Most pieces, padding counted, that go through the model at once; the default is 8,192 on a GPU and 2,048 on a
-    CPU. In fp32 the answers do not depend on it; in bf16 probabilities move a little, and close decisions with them."""
+    CPU. In fp32 the answers do not depend on it; in bf16 probabilities, and close decisions, move a little."""
 
     strict: bool = False
     """Stop at a bad record; otherwise it is left out, counted and shown."""

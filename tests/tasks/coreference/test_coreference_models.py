@@ -16,13 +16,13 @@ from hypothesis import strategies as st
 from spanbert.batching import TaskBatch, collate
 from spanbert.finetuning.data import TrainingWindows
 from spanbert.predicting import Predictor
-from spanbert.spans import Span
+from spanbert.spans import LabelledSpan, Span
 from spanbert.task import Scored, Window
 from spanbert.task_checkpoints import new_task_model
 from spanbert.tasks.coreference import mention_scorer, pair_scorer
 from spanbert.tasks.coreference.config import CoreferenceSettings
 from spanbert.tasks.coreference.decode import best_threshold, gold_clusters, kept_mentions
-from spanbert.tasks.coreference.examples import CoreferenceExample, sorted_clusters
+from spanbert.tasks.coreference.examples import AmbiguousPronoun, CoreferenceExample, sorted_clusters
 from spanbert.tasks.coreference.features import make_training_units, make_windows, num_candidates
 from spanbert.tasks.coreference.head import SpanBertForCoreference
 from spanbert.tasks.coreference.task import CoreferenceResolution
@@ -304,12 +304,104 @@ def test_only_given_mentions_are_linked(make: Make) -> None:
 
 @pytest.mark.parametrize("text", ["", " \n ", "a", "\u200b", "。", "x" * 500])
 def test_texts_without_much(make: Make, text: str) -> None:
-    task, model, tokenizer = make()
+    task, model, tokenizer = make(singletons=True)
+    task = CoreferenceResolution(replace(task.settings, mention_threshold=-1000.0))  # all that is kept
     predictor = Predictor(model, task, tokenizer, device="cpu", precision="fp32")
     predictions = list(predictor.predict([CoreferenceExample("1", text), EXAMPLE]))
     assert len(predictions) == 2
+    assert bool(predictions[0].clusters) == any(character.isprintable() and character != " " for character in text)
     for mention in (mention for cluster in predictions[0].clusters for mention in cluster):
         assert text[mention.start : mention.end] == mention.text
+
+
+@pytest.mark.parametrize("batch_pieces", [16, 2048])
+def test_a_word_longer_than_a_window_is_read_by_its_own_pieces(make: Make, batch_pieces: int) -> None:
+    task, model, tokenizer = make(singletons=True)
+    task = CoreferenceResolution(replace(task.settings, mention_threshold=-1000.0))
+    text = f"Ada {'-' * 40} met Bob"
+    words = tuple(Span(start, start + len(word)) for word in text.split(" ") for start in [text.index(word)])
+    example = CoreferenceExample("1", text, words=words)
+    for window in task.features(example, tokenizer, training=False):
+        assert (window.positions["words"] < len(window.pieces) - 1).all()
+    predictor = Predictor(model, task, tokenizer, device="cpu", precision="fp32", batch_pieces=batch_pieces)
+    first, _ = predictor.predict([example, EXAMPLE])
+    alone = next(predictor.predict([example]))
+    assert first == alone
+
+
+def test_given_mentions_come_back_as_they_were_given(make: Make) -> None:
+    task, model, tokenizer = make(singletons=True)
+    cut = (Span(1, 3), Span(8, 9), Span(22, 25))  # "da", "B", "She"
+    [prediction] = Predictor(model, task, tokenizer, device="cpu", precision="fp32").predict(
+        [replace(EXAMPLE, mentions=cut, clusters=None)]
+    )
+    assert sorted(mention for cluster in prediction.spans for mention in cluster) == sorted(cut)
+
+
+def test_parts_without_given_mentions_teach_nothing_about_mentions(make: Make) -> None:
+    task, model, tokenizer = make()
+    example = repeated(4, mentions=(*ADA, *BOB, *BOOK))  # all in the first of four texts
+    units = make_training_units(example, task.settings, tokenizer)
+    assert len(units) > 2
+    batch, scores = scored_batch(model, [units[-1]])
+    losses = model.loss(scores, batch).losses
+    assert {name: float(loss.detach()) for name, loss in losses.items()} == {"links": 0, "mentions": 0}
+
+
+def test_an_answer_to_gaps_question_says_nothing_of_other_mentions(make: Make) -> None:
+    question = AmbiguousPronoun(ADA[1], ADA[0], BOB[0], is_a=True, is_b=False)
+    example = replace(EXAMPLE, clusters=sorted_clusters([ADA[:2], BOB[:1]]), pronoun=question)
+    task, _, tokenizer = make([example])
+    [unit] = make_training_units(example, replace(task.settings, max_length=64), tokenizer)
+    assert len(unit[0].values["given"]) == 3
+    assert unit[0].counts["mentions"] == 0
+    assert len(task.features(example, tokenizer, training=False)[0].values["given"]) == 0
+
+
+def test_pairs_are_scored_by_their_own_features(make: Make) -> None:
+    """What is computed once for each mention, and chosen, is for each pair what the definition says (Lee et al. 2018,
+    section 4)."""
+    speakers = tuple(LabelledSpan(start, start + 20, name) for start, name in ((0, "x"), (21, "y"), (42, "x")))
+    example = replace(repeated(2), genre="news", speakers=speakers)
+    task, model, tokenizer = make([example, replace(EXAMPLE, genre="talk")], top_spans_per_word=1.0, max_antecedents=7)
+    model.eval()
+    windows = task.features(example, tokenizer, training=False)
+    batch, scores = scored_batch(model, [windows])
+    speaker = torch.cat([torch.from_numpy(window.values["speakers"]) for window in windows])
+    first, last = model.reduce(model.encode(batch), batch).chunk(2, 1)
+    mentions, pairs = scores["mentions"], model.pairs
+    assert pairs.speakers is not None
+    assert pairs.genres is not None
+    vectors = model.mentions.represent(first, last, mentions)
+    edges = [1, 2, 3, 4, 5, 8, 16, 32, 64]
+    seen = set()
+    for mention, places in enumerate(scores["antecedents"].tolist()):
+        for k, place in enumerate(places):
+            if place < 0:
+                continue
+            mine, other = int(speaker[mentions[mention, 0]]), int(speaker[mentions[place, 0]])
+            same = 0 if 0 in (mine, other) else 1 + (mine == other)
+            seen.add(same)
+            distance = sum(mention - place >= edge for edge in edges)
+            features = (pairs.distances.weight[distance], pairs.speakers.weight[same], pairs.genres.weight[1])
+            a, b = vectors[mention], vectors[place]
+            hidden = pairs.from_mention(a) + pairs.from_antecedent(b) + pairs.from_product(a * b)
+            fine = pairs.output((hidden + pairs.from_features(torch.cat(features))).relu())
+            expected = fine + pairs.coarse(a) @ b + scores["mention_scores"][[mention, place]].sum()
+            torch.testing.assert_close(scores["antecedent_scores"][mention, 1 + k], expected[0], rtol=1e-4, atol=1e-4)
+    assert seen == {0, 1, 2}
+
+
+def test_given_mentions_do_not_move_the_threshold_of_singletons(make: Make) -> None:
+    oslo = spans_of(TEXT, ("Oslo", 1))
+    found = replace(EXAMPLE, clusters=sorted_clusters([ADA, BOB, BOOK, oslo]))
+    given_ones = replace(found, id="given", mentions=(*ADA, *oslo))
+    task, model, tokenizer = make([found])
+    alone, both = (
+        task.calibrate(list(Predictor(model, task, tokenizer, device="cpu", precision="fp32").score(examples)))
+        for examples in ([found], [found, given_ones])
+    )
+    assert alone.settings.mention_threshold == both.settings.mention_threshold != 0
 
 
 def test_kept_mentions_know_their_right_clusters(make: Make) -> None:

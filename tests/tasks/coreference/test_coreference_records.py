@@ -13,11 +13,13 @@ from hypothesis import strategies as st
 
 from spanbert.errors import InputError
 from spanbert.plain_words import plain_words
+from spanbert.prediction_input import InputForm, read_records
+from spanbert.read_summary import FileSummary
 from spanbert.sample_corpus import sample_documents
 from spanbert.spans import LabelledSpan, Span
 from spanbert.task import Located, Problem, examples_of
 from spanbert.tasks.coreference.checks import check_coreference
-from spanbert.tasks.coreference.config import CoreferenceDataOptions
+from spanbert.tasks.coreference.config import CoreferenceDataOptions, CoreferenceSettings
 from spanbert.tasks.coreference.conll_writer import conll_lines
 from spanbert.tasks.coreference.data import describe_coreference, read_coreference
 from spanbert.tasks.coreference.examples import (
@@ -30,6 +32,7 @@ from spanbert.tasks.coreference.examples import (
 from spanbert.tasks.coreference.json_records import CoreferenceRecordError, example_from_json, prediction_from_json
 from spanbert.tasks.coreference.layout import WordFinder, in_order
 from spanbert.tasks.coreference.prediction_files import read_predicted_clusters
+from spanbert.tasks.coreference.task import CoreferenceResolution
 
 OPTIONS = CoreferenceDataOptions()
 TEXT = "Ada met Eve when she slept."
@@ -458,3 +461,25 @@ def test_counts() -> None:
         "documents": {"with speakers": 0, "without speakers": 2},
         "documents by their answer": {"clusters": 1, "what a pronoun means": 0, "not known": 1},
     }
+
+
+def test_predict_takes_id_and_genre_from_the_documents_key(tmp_path: Path) -> None:
+    record = {"doc_key": "bc/cctv/00/cctv_0000_0", "sentences": [["Ada", "ran", "."]]}
+    path = tmp_path / "documents.jsonl"
+    path.write_text(json.dumps(record) + "\n" + json.dumps({"text": "Ada ran."}) + "\n")
+    task = CoreferenceResolution(CoreferenceSettings())
+    items = read_records(task, str(path), InputForm(), FileSummary(source=str(path)))
+    examples = [item.example for item in items if isinstance(item, Located)]
+    assert [(example.id, example.genre) for example in examples] == [("bc/cctv/00/cctv_0000_0", "bc"), ("2", None)]
+
+
+def test_predictions_that_count_words_are_those_of_the_documents_words(tmp_path: Path) -> None:
+    record = {"doc_key": "x", "sentences": [["Ada", "saw", "herself"], ["She", "ran"]], "clusters": [[[0, 0], [2, 3]]]}
+    gold = [example_from_json(record)]
+    [prediction], problems = predictions(tmp_path, json.dumps(record) + "\n", gold)
+    assert prediction is not None
+    assert (prediction.spans, problems) == (gold[0].clusters, [])
+    other = json.dumps({**record, "sentences": [["Ada", "saw", "himself"], ["She", "ran"]]})
+    [prediction], problems = predictions(tmp_path, other + "\n", gold)
+    assert prediction is None
+    assert [(problem.line, problem.kind) for problem in problems] == [(1, "other words than gold")]

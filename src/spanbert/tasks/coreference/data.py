@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from spanbert.example_files import is_json, name_without_compression, read_json_lines
 from spanbert.task import Located, Problem
@@ -59,18 +58,11 @@ def _from_json(path: str | Path, options: CoreferenceDataOptions) -> Iterator[Lo
             detail = error.detail if id is None else f"{error.detail} (id {id!r:.80})"
             yield Problem(record.line, error.kind, detail)
             continue
-        yield Located(replace(example, genre=_genre(example, record.value, options.genre)), record.line)
+        if options.genre != "auto":
+            example = replace(example, genre=find_genre(example.document or example.id, options.genre))
+        yield Located(example, record.line)
         for note in notes:
             yield Problem(record.line, note.kind, f"{note.detail} (id {example.id!r:.80})", skipped=False)
-
-
-def _genre(example: CoreferenceExample, record: Mapping[str, Any], rule: str) -> str | None:
-    """The key `genre`; without it, what the field's `doc_key` tells; with a rule of one's own, what that finds."""
-    if rule != "auto":
-        return find_genre(example.document or example.id, rule)
-    if example.genre is None and record.get("doc_key") is not None:
-        return find_genre(str(record["doc_key"]), rule)
-    return example.genre
 
 
 def describe_coreference(examples: Sequence[CoreferenceExample]) -> dict[str, Mapping[str, int]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -23,7 +23,7 @@ class KeptMentions(NamedTuple):
     """The M mentions of a document that are kept, with what the model says of them; see `SpanBertForCoreference.score`.
 
     places: of the document's words. mentions: [M, 2] first and last word. mention_scores: [M]. antecedents: [M, K].
-    antecedent_scores: [M, 1 + K].
+    antecedent_scores: [M, 1 + K]. given: the spans of the text that were given as mentions, by their words.
     """
 
     places: WordPlaces
@@ -31,10 +31,13 @@ class KeptMentions(NamedTuple):
     mention_scores: FloatArray
     antecedents: IntArray
     antecedent_scores: FloatArray
+    given: Mapping[tuple[int, int], Span]
 
     def span(self, mention: int) -> Span:
         """Where a mention stands in the text."""
         first, last = self.mentions[mention].tolist()
+        if self.given:
+            return self.given[first, last]
         return Span(int(self.places.words[first, 0]), int(self.places.words[last, 1]))
 
 
@@ -81,9 +84,10 @@ def calibrated(scored: Sequence[Scored[CoreferenceExample]], settings: Coreferen
         is_right = (cluster[kept.antecedents] == cluster[:, None]) & (kept.antecedents >= 0) & (cluster >= 0)[:, None]
         scores.append(kept.antecedent_scores)
         right.append(np.concatenate((~is_right.any(1, keepdims=True), is_right), 1))
-        linked = kept.antecedent_scores.argmax(1) > 0
-        mention_scores.append(kept.mention_scores[~linked])
-        is_mention.append((cluster >= 0)[~linked])
+        if one.example.mentions is None:  # given ones are singletons whatever their score
+            linked = kept.antecedent_scores.argmax(1) > 0
+            mention_scores.append(kept.mention_scores[~linked])
+            is_mention.append((cluster >= 0)[~linked])
     if not any(map(len, scores)):
         return settings
 
@@ -94,7 +98,7 @@ def calibrated(scored: Sequence[Scored[CoreferenceExample]], settings: Coreferen
         )
 
     settings = replace(settings, temperature=fit_temperature(surprise))
-    if settings.singletons:
+    if settings.singletons and mention_scores:
         threshold = best_threshold(np.concatenate(mention_scores), np.concatenate(is_mention))
         settings = replace(settings, mention_threshold=threshold)
     return settings
@@ -117,12 +121,18 @@ def best_threshold(scores: FloatArray, right: npt.NDArray[np.bool_]) -> float:
 def kept_mentions(scored: Scored[CoreferenceExample]) -> KeptMentions:
     """The mentions that the model kept of a document."""
     rows = scored.scores[0]  # what is about the document goes with its first window
+    places = scored.windows[0].place
+    given: dict[tuple[int, int], Span] = {}
+    mentions = scored.example.mentions or ()
+    for (first, last), span in zip(words_of_mentions(mentions, places).tolist(), mentions, strict=True):
+        given.setdefault((first, last), span)
     return KeptMentions(
-        scored.windows[0].place,
+        places,
         rows["mentions"].astype(np.int64),
         rows["mention_scores"],
         rows["antecedents"].astype(np.int64),
         rows["antecedent_scores"],
+        given,
     )
 
 

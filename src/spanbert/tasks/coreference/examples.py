@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -118,6 +118,13 @@ class CoreferencePrediction:
     id: str
     clusters: tuple[tuple[PredictedMention, ...], ...]
     document_text: str | None = field(default=None, compare=False, repr=False)
+
+    @classmethod
+    def of_spans(cls, example: CoreferenceExample, clusters: Iterable[Iterable[Span]]) -> CoreferencePrediction:
+        """A prediction for an example of which nothing but the spans is known, in the order given."""
+        text = example.text
+        mentions = (tuple(PredictedMention(*span, text[slice(*span)]) for span in cluster) for cluster in clusters)
+        return cls(example.id, tuple(mentions))
 
     def to_json(self) -> dict[str, Any]:
         """The prediction as a JSON object, without the document's text."""

@@ -42,8 +42,9 @@ class _Document(NamedTuple):
     last: Tensor  # [R, D] and of its last
     num_words: int  # T
     speakers: Tensor  # [T]
-    given: Tensor  # [G, 2]
-    num_slots: int
+    finds: bool  # whether mentions are to be found
+    given: Tensor  # [G, 2] otherwise
+    num_slots: int  # M
     genre: Tensor  # [1]
 
 
@@ -92,15 +93,14 @@ class SpanBertForCoreference(TaskModel):
 
     def _score_document(self, document: _Document, *, training: bool) -> dict[str, Tensor]:
         candidates: Tensor | None = None
-        if len(document.given):
-            spans = _in_few_sizes(document.given)
-            scores = self.mentions.score_spans(document.first, document.last, spans)
-            num_mentions = len(document.given)
-        else:
+        if document.finds:
             candidates = self.mentions(document.first, document.last, document.num_words)  # [T, W]
             spans = _in_few_sizes(best_spans(candidates.detach(), document.num_slots))
             scores = candidates[spans[:, 0], spans[:, 1] - spans[:, 0]]
-            num_mentions = document.num_slots
+        else:
+            spans = _in_few_sizes(document.given)
+            scores = self.mentions.score_spans(document.first, document.last, spans)
+        num_mentions = document.num_slots
         vectors = self.mentions.represent(document.first, document.last, spans)  # [M, G]
         antecedents, antecedent_scores = self.pairs(vectors, scores, spans, document.speakers, document.genre)
         result = {
@@ -180,6 +180,7 @@ def _documents(states: Tensor, batch: TaskBatch) -> Iterator[_Document]:
         name: np.bincount(batch.unit_of_window.cpu(), batch.rows[name], batch.num_units).astype(int) for name in names
     }
     ends = {name: np.cumsum(number) for name, number in rows.items()}
+    finds = batch.values["finds"].tolist()
     for unit in range(batch.num_units):
         words, given = (slice(ends[name][unit] - rows[name][unit], ends[name][unit]) for name in ("words", "given"))
         num_words = int(words.stop - words.start)
@@ -189,6 +190,7 @@ def _documents(states: Tensor, batch: TaskBatch) -> Iterator[_Document]:
             last=last,
             num_words=num_words,
             speakers=batch.values["speakers"][words],
+            finds=bool(finds[unit]),
             given=batch.values["given"][given],
             num_slots=int(rows["slots"][unit]),
             genre=batch.values["genre"][unit : unit + 1],

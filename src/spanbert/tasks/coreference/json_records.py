@@ -6,6 +6,7 @@ import difflib
 import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple, TypeVar
 
 from spanbert.errors import InputError
@@ -18,6 +19,7 @@ from spanbert.tasks.coreference.examples import (
     PredictedMention,
     sorted_clusters,
 )
+from spanbert.tasks.coreference.genres import find_genre
 from spanbert.tasks.coreference.layout import WordFinder, clusters_of_text, in_order, lay_out, of_text, speakers_of_text
 from spanbert.text_columns import is_by_character
 
@@ -74,9 +76,11 @@ def parse_example(record: Mapping[str, Any], default_id: str = "") -> tuple[Core
         detail = f"the record has {shown}, so that spans may count characters or words; leave one of them out"
         raise CoreferenceRecordError("two texts", detail)
     notes = list(_misspelt(record))
-    if given == ["text"]:
-        return _from_text(record, _id(record, default_id), notes), notes
-    return _from_words(record, given[0], _id(record, default_id), notes), notes
+    id = _id(record, default_id)
+    example = _from_text(record, id, notes) if given == ["text"] else _from_words(record, given[0], id, notes)
+    if example.genre is None and _has(record, "doc_key"):
+        example = replace(example, genre=find_genre(str(record["doc_key"]), "auto"))
+    return example, notes
 
 
 def _misspelt(record: Mapping[str, Any]) -> Iterator[Note]:
@@ -180,7 +184,8 @@ def prediction_from_json(record: Mapping[str, Any]) -> CoreferencePrediction:
 
 def parse_prediction(record: Mapping[str, Any], text: str | None = None) -> tuple[CoreferencePrediction, list[Note]]:
     """A prediction from an object with `id` and `clusters`: lists of [start, end] or of objects with `start`, `end`
-    and, each only where it is known, `text`, `antecedent` ([start, end]) and `probability`.
+    and, each only where it is known, `text`, `antecedent` ([start, end]) and `probability`. Or from the form of
+    `parse_example` that has words, whose spans count these.
 
     Args:
         record: the object.
@@ -192,8 +197,13 @@ def parse_prediction(record: Mapping[str, Any], text: str | None = None) -> tupl
     Raises:
         CoreferenceRecordError: a key is missing or a value is not what it should be; names the key.
     """
-    notes: list[Note] = []
     _take(record, "clusters", list)
+    if record.get("tokens") is not None or record.get("sentences") is not None:
+        example, notes = parse_example(record)
+        if text is not None and example.text != text:
+            raise CoreferenceRecordError("other words than gold", "its words are not those of the gold document")
+        return CoreferencePrediction.of_spans(example, example.clusters or ()), notes
+    notes = []
     clusters = []
     cluster_of: dict[Span, str] = {}
     for name, values in _items(record, "clusters"):

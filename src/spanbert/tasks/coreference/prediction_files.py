@@ -12,7 +12,7 @@ from spanbert.task import Problem
 from spanbert.tasks.coreference.columns import DocumentName, read_documents
 from spanbert.tasks.coreference.config import CoreferenceDataOptions
 from spanbert.tasks.coreference.conll_writer import document_name, words_of, written_word
-from spanbert.tasks.coreference.examples import Cluster, CoreferenceExample, CoreferencePrediction, PredictedMention
+from spanbert.tasks.coreference.examples import CoreferenceExample, CoreferencePrediction
 from spanbert.tasks.coreference.gap import answer_clusters, parse_answer
 from spanbert.tasks.coreference.json_records import CoreferenceRecordError, parse_prediction
 from spanbert.tasks.coreference.layout import clusters_of_text
@@ -115,7 +115,7 @@ def _from_columns(lines: Lines, gold: _Gold, source: str) -> Found:
             detail = f"{example.id!r} has {len(gold_words):,} words, and here are {len(found_words):,}"
             yield Problem(item.line, "other words than gold", f"{detail}; it counts as not predicted")
             continue
-        yield item.line, _prediction(example, clusters_of_text(item.clusters, words))
+        yield item.line, CoreferencePrediction.of_spans(example, clusters_of_text(item.clusters, words))
         different = [pair for pair in zip(gold_words, found_words, strict=True) if pair[0] != pair[1]]
         if different:
             wanted, got = different[0]
@@ -153,11 +153,7 @@ def _from_gap(lines: Lines, gold: _Gold) -> Found:
             if is_a is None or is_b is None:
                 yield Problem(line, "half an answer", f"{cells[0]!r:.80} needs TRUE or FALSE for both A and B")
             else:
-                yield line, _prediction(example, answer_clusters(example.pronoun, is_a=is_a, is_b=is_b))
-
-
-def _prediction(example: CoreferenceExample, clusters: Iterable[Cluster]) -> CoreferencePrediction:
-    return CoreferencePrediction(
-        example.id,
-        tuple(tuple(PredictedMention(*span, example.text[slice(*span)]) for span in cluster) for cluster in clusters),
-    )
+                yield (
+                    line,
+                    CoreferencePrediction.of_spans(example, answer_clusters(example.pronoun, is_a=is_a, is_b=is_b)),
+                )

@@ -19,6 +19,7 @@ from spanbert.tasks.coreference.golden import golden_examples
 from spanbert.tasks.coreference.json_records import example_from_json, prediction_from_json
 from spanbert.tasks.coreference.metrics import CoreferenceComparison
 from spanbert.tasks.coreference.prediction_files import read_predicted_clusters
+from spanbert.tasks.coreference.scores import cluster_of_mentions
 from spanbert.text_columns import is_by_character
 
 if TYPE_CHECKING:
@@ -192,7 +193,7 @@ class CoreferenceResolution(Task[CoreferenceExample, CoreferencePrediction]):
 
     def explain(self, example: CoreferenceExample, prediction: CoreferencePrediction) -> Explanation:
         """The text with its mentions: right where mention and link are, each labelled with its cluster."""
-        cluster_of = {span: number for number, cluster in enumerate(example.clusters or ()) for span in cluster}
+        cluster_of = cluster_of_mentions(example.clusters or ())
         marks = []
         for number, cluster in enumerate(prediction.clusters, 1):
             for mention in cluster:
