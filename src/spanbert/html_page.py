@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 
-from spanbert.visible_text import escaped
+from spanbert.visible_text import escaped_attribute
 
 _STYLE = """
 :root {
@@ -54,7 +54,7 @@ def page_start(title: str, *, style: str = "", script: str = "") -> str:
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="{policy}">
-<title>{escaped(title)}</title>
+<title>{escaped_attribute(title)}</title>
 <style>{_STYLE}{style}</style>
 {f"<script>{script}</script>" if script else ""}</head>
 <body>

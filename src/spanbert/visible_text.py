@@ -24,7 +24,7 @@ def escaped(text: str) -> str:
 
 
 def escaped_attribute(text: str) -> str:
-    """Text for an attribute, where no element can stand."""
+    """Text for an attribute or a title, where no element can stand."""
     return escaped("".join(character if character.isprintable() else "\ufffd" for character in text))
 
 

@@ -164,6 +164,7 @@ def test_brackets_that_do_not_fit(tmp_path: Path) -> None:
     ("content", "line", "kind", "skipped", "num_examples"),
     [
         (document("a\t-", "b"), 3, "missing column", True, 0),
+        (document("\t".join(["d", "0", "0", "a", *"-------", "-"]), "d\t0\t-"), 3, "missing column", True, 0),
         (document("a\tNN", "b\t-"), 2, "no brackets", True, 0),
         (document("a\t(1", "b\t1)x"), 3, "no brackets", True, 0),
         (document("a\t" + "(1)" * 40 + "x"), 2, "no brackets", True, 0),
@@ -376,3 +377,17 @@ def test_checks_of_documents() -> None:
         (3, "mention cuts a word"),
         (4, "mention not given"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("Cafe\u0301s are", ["Cafe\u0301s", "are"]),
+        ("a\u200f b\u00adc", ["a\u200f", "b\u00adc"]),
+        ("हिन्दी में", ["हिन्दी", "में"]),
+        ("x\u0301.y 中文", ["x\u0301", ".", "y", "中", "文"]),
+        ("\u0301a", ["\u0301", "a"]),
+    ],
+)
+def test_marks_belong_to_the_word_before_them(text: str, words: list[str]) -> None:
+    assert [text[start:end] for start, end in plain_words(text)] == words

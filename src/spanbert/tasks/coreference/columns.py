@@ -222,11 +222,14 @@ def _is_index(rows: Sequence[Row], column: int) -> bool:
 
 def _wrong_rows(block: _Block) -> Problem | None:
     """The rows that cannot be read, as one problem: their document is left out for them."""
-    wrong = [(line, cells) for line, cells in block.rows if len(cells) < 2 or _brackets(cells[-1]) is None]
+    least = _FULL if max((len(cells) for _, cells in block.rows), default=0) >= _FULL else 2
+    wrong = [(line, cells) for line, cells in block.rows if len(cells) < least or _brackets(cells[-1]) is None]
     if not wrong:
         return None
     (line, cells), *others = wrong
-    if len(cells) < 2:
+    if 2 <= len(cells) < least:
+        kind, detail = "missing column", f"ends a row of {len(cells)} columns, where other rows have {least} or more"
+    elif len(cells) < 2:
         kind, detail = "missing column", "is one column; a word and, last, its brackets (or -) are needed"
     else:
         kind, detail = "no brackets", "in the last column is neither - nor brackets such as (12, 12) and (3)|(4"
