@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spanbert.errors import InputError
+from spanbert.json_values import BadRecordError
 from spanbert.plain_words import plain_words
 from spanbert.prediction_input import InputForm, read_records
 from spanbert.read_summary import FileSummary
@@ -29,7 +30,7 @@ from spanbert.tasks.coreference.examples import (
     PredictedMention,
     sorted_clusters,
 )
-from spanbert.tasks.coreference.json_records import CoreferenceRecordError, example_from_json, prediction_from_json
+from spanbert.tasks.coreference.json_records import example_from_json, prediction_from_json
 from spanbert.tasks.coreference.layout import WordFinder, in_order
 from spanbert.tasks.coreference.prediction_files import read_predicted_clusters
 from spanbert.tasks.coreference.task import CoreferenceResolution
@@ -128,7 +129,7 @@ def test_records_that_are_no_example(tmp_path: Path, change: dict[str, Any], kin
     assert [(problem.line, problem.kind, problem.skipped) for problem in problems] == [(1, kind, True)]
     assert "(id " in problems[0].detail
     assert [example.id for example in examples] == ["y"]
-    with pytest.raises(CoreferenceRecordError, match=kind):
+    with pytest.raises(BadRecordError, match=kind):
         example_from_json(record)
 
 
@@ -381,7 +382,7 @@ def test_predictions_as_json(tmp_path: Path) -> None:
     both = '{"id": "x", "clusters": []}\n{"id": "x", "clusters": [[[0, 3]]]}\n'
     [first, second], problems = predictions(tmp_path, both, twins)
     assert (len(first.clusters), len(second.clusters), problems) == (0, 1, [])
-    with pytest.raises(CoreferenceRecordError, match="from 0 to 1"):
+    with pytest.raises(BadRecordError, match="from 0 to 1"):
         prediction_from_json({"id": "x", "clusters": [[{"start": 0, "end": 3, "probability": 2}]]})
 
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from spanbert.example_files import is_json, name_without_compression, read_json_lines
+from spanbert.json_values import BadRecordError
 from spanbert.task import Located, Problem
 from spanbert.tasks.coreference.columns import read_columns
 from spanbert.tasks.coreference.config import CoreferenceDataOptions
@@ -15,7 +16,7 @@ from spanbert.tasks.coreference.conll_writer import words_of
 from spanbert.tasks.coreference.examples import CoreferenceExample
 from spanbert.tasks.coreference.gap import read_gap
 from spanbert.tasks.coreference.genres import find_genre
-from spanbert.tasks.coreference.json_records import CoreferenceRecordError, parse_example
+from spanbert.tasks.coreference.json_records import parse_example
 from spanbert.tasks.coreference.layout import WordFinder
 
 _SIZES = (1, 2, 3, 4, 5, 10, 20, 50)
@@ -53,7 +54,7 @@ def _from_json(path: str | Path, options: CoreferenceDataOptions) -> Iterator[Lo
             continue
         try:
             example, notes = parse_example(record.value, default_id=str(record.line))
-        except CoreferenceRecordError as error:
+        except BadRecordError as error:
             id = record.value.get("id", record.value.get("doc_key"))
             detail = error.detail if id is None else f"{error.detail} (id {id!r:.80})"
             yield Problem(record.line, error.kind, detail)

@@ -8,12 +8,13 @@ from pathlib import Path
 
 from spanbert.errors import InputError
 from spanbert.example_files import read_lines, source_name
+from spanbert.json_values import BadRecordError
 from spanbert.spans import Span
 from spanbert.task import Located, Problem
 from spanbert.tasks.coreference.config import CoreferenceDataOptions
 from spanbert.tasks.coreference.examples import AmbiguousPronoun, Cluster, CoreferenceExample, sorted_clusters
 from spanbert.tasks.coreference.genres import find_genre
-from spanbert.tasks.coreference.json_records import CoreferenceRecordError, shorten
+from spanbert.tasks.coreference.json_records import shorten
 from spanbert.tasks.coreference.layout import in_order
 
 _NEEDED = ("ID", "Text", "Pronoun", "Pronoun-offset", "A", "A-offset", "B", "B-offset")
@@ -50,7 +51,7 @@ def read_gap(path: str | Path, options: CoreferenceDataOptions) -> Iterator[Loca
         row = dict(zip(header, cells, strict=True))
         try:
             yield Located(_example(row, line, options), line)
-        except CoreferenceRecordError as error:
+        except BadRecordError as error:
             yield Problem(line, error.kind, f"{error.detail} (id {row['ID']!r:.80})")
 
 
@@ -59,7 +60,7 @@ def _example(row: Mapping[str, str], line: int, options: CoreferenceDataOptions)
     spans = _span(row, "Pronoun"), _span(row, "A"), _span(row, "B")
     is_a, is_b = (parse_answer(row.get(f"{name}-coref", ""), f"{name}-coref") for name in ("A", "B"))
     if (is_a is None) != (is_b is None):
-        raise CoreferenceRecordError("half an answer", "A-coref and B-coref must both be TRUE or FALSE, or be empty")
+        raise BadRecordError("half an answer", "A-coref and B-coref must both be TRUE or FALSE, or be empty")
     pronoun = AmbiguousPronoun(*spans, is_a, is_b)
     document = row.get("URL", "").strip() or None
     return CoreferenceExample(
@@ -76,14 +77,14 @@ def _example(row: Mapping[str, str], line: int, options: CoreferenceDataOptions)
 def _span(row: Mapping[str, str], name: str) -> Span:
     text, wanted, offset = row["Text"], row[name], row[f"{name}-offset"].strip()
     if not (offset.isascii() and offset.isdigit() and len(offset) < 10):
-        raise CoreferenceRecordError("offset is no number", f"{name}-offset is {offset[:40]!r}")
+        raise BadRecordError("offset is no number", f"{name}-offset is {offset[:40]!r}")
     start = int(offset)
     span = Span(start, start + len(wanted))
     if not wanted or text[start : span.end] != wanted:
         found = [match.start() for match in re.finditer(re.escape(wanted), text)] if wanted else []
         where = f"it stands at {', '.join(map(str, found))}" if found else "it stands nowhere in the text"
         detail = f"{name} is {shorten(wanted)}, and at {start} the text has {shorten(text[start : span.end])}; {where}"
-        raise CoreferenceRecordError("offset does not match", detail)
+        raise BadRecordError("offset does not match", detail)
     return span
 
 
@@ -91,12 +92,12 @@ def parse_answer(cell: str, name: str) -> bool | None:
     """Whether a cell says TRUE, in capitals or not; None for an empty one.
 
     Raises:
-        CoreferenceRecordError: it says something else.
+        BadRecordError: it says something else.
     """
     try:
         return _ANSWERS[cell.strip().lower()]
     except KeyError:
-        raise CoreferenceRecordError("unknown answer", f"{name} is {cell[:40]!r}, neither TRUE nor FALSE") from None
+        raise BadRecordError("unknown answer", f"{name} is {cell[:40]!r}, neither TRUE nor FALSE") from None
 
 
 def answer_clusters(question: AmbiguousPronoun, *, is_a: bool, is_b: bool) -> tuple[Cluster, ...]:

@@ -7,9 +7,9 @@ import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
-from spanbert.errors import InputError
+from spanbert.json_values import BadRecordError, take, take_name, typed
 from spanbert.plain_words import plain_words
 from spanbert.spans import LabelledSpan, Span
 from spanbert.tasks.coreference.examples import (
@@ -27,19 +27,6 @@ _HALF_CHARACTER = re.compile("[\ud800-\udfff]")
 _PART_NAME = re.compile(r"(.+/.+)_[0-9]+")
 _KEYS = ("id", "doc_key", "clusters", "document", "genre", "mentions", "pronoun", "speakers", "words")
 _NEARLY = 0.85  # "uid" and "id" are 0.8 alike
-_KINDS = {int: "a whole number", str: "text", list: "a list", dict: "an object", float: "a number"}
-
-Value = TypeVar("Value", int, str, float, "list[Any]", "dict[str, Any]")
-
-
-class CoreferenceRecordError(InputError):
-    """A record that is no example or no prediction."""
-
-    def __init__(self, kind: str, detail: str) -> None:
-        self.kind = kind
-        """A few words that are the same for all records of the kind."""
-        self.detail = detail
-        super().__init__(f"{kind}: {detail}")
 
 
 class Note(NamedTuple):
@@ -66,15 +53,15 @@ def parse_example(record: Mapping[str, Any], default_id: str = "") -> tuple[Core
         The example, and what had to be put right.
 
     Raises:
-        CoreferenceRecordError: a key is missing or a value is not what it should be; names the key.
+        BadRecordError: a key is missing or a value is not what it should be; names the key.
     """
     given = [key for key in ("text", "tokens", "sentences") if record.get(key) is not None]
     if not given:
-        raise CoreferenceRecordError("missing key", "the record has no `text` (nor `tokens`, nor `sentences`)")
+        raise BadRecordError("missing key", "the record has no `text` (nor `tokens`, nor `sentences`)")
     if len(given) > 1:
         shown = " and ".join(f"`{key}`" for key in given)
         detail = f"the record has {shown}, so that spans may count characters or words; leave one of them out"
-        raise CoreferenceRecordError("two texts", detail)
+        raise BadRecordError("two texts", detail)
     notes = list(_misspelt(record))
     id = _id(record, default_id)
     example = _from_text(record, id, notes) if given == ["text"] else _from_words(record, given[0], id, notes)
@@ -92,14 +79,14 @@ def _misspelt(record: Mapping[str, Any]) -> Iterator[Note]:
 
 
 def _from_text(record: Mapping[str, Any], id: str, notes: list[Note]) -> CoreferenceExample:
-    text = _whole(_take(record, "text", str), "text")
+    text = _whole(take(record, "text", str), "text")
     words = None
     if record.get("words") is not None:
         words = tuple(_spans(record["words"], text, "words"))
         for number, (before, word) in enumerate(itertools.pairwise(words), 1):
             if word.start < before.end:
                 detail = f"words[{number}] begins at {word.start}, before the end of the word before it ({before.end})"
-                raise CoreferenceRecordError("words out of order", detail)
+                raise BadRecordError("words out of order", detail)
     clusters = None
     if record.get("clusters") is not None:
         found = [_spans(value, text, name) for name, value in _items(record, "clusters")]
@@ -113,7 +100,7 @@ def _from_text(record: Mapping[str, Any], id: str, notes: list[Note]) -> Corefer
         genre=_text_or_none(record, "genre"),
         mentions=_given_mentions(record["mentions"], text, words) if _has(record, "mentions") else None,
         document=_text_or_none(record, "document"),
-        pronoun=_pronoun(_take(record, "pronoun", dict), text) if _has(record, "pronoun") else None,
+        pronoun=_pronoun(take(record, "pronoun", dict), text) if _has(record, "pronoun") else None,
     )
 
 
@@ -124,18 +111,18 @@ def _given_mentions(values: Any, text: str, words: Sequence[Span] | None) -> tup
         first, after = finder.widen(mention)
         if first == after:
             detail = f"mentions[{number}]: {_show(mention, text)} holds no word to link; mend it or leave it out"
-            raise CoreferenceRecordError("mention without a word", detail)
+            raise BadRecordError("mention without a word", detail)
     return in_order(mentions)
 
 
 def _from_words(record: Mapping[str, Any], key: str, id: str, notes: list[Note]) -> CoreferenceExample:
     if _has(record, "pronoun"):
-        raise CoreferenceRecordError("pronoun without text", "`pronoun` holds spans of `text`, and there is none")
-    sentences = [(key, _take(record, key, list))] if key == "tokens" else _items(record, key)
+        raise BadRecordError("pronoun without text", "`pronoun` holds spans of `text`, and there is none")
+    sentences = [(key, take(record, key, list))] if key == "tokens" else _items(record, key)
     for name, sentence in sentences:
-        for number, word in enumerate(_is(sentence, list, name)):
-            if not _whole(_is(word, str, f"{name}[{number}]"), name).strip() or "\n" in word:
-                raise CoreferenceRecordError("empty word", f"{name}[{number}] is empty, blank or has a line break")
+        for number, word in enumerate(typed(sentence, list, name)):
+            if not _whole(typed(word, str, f"{name}[{number}]"), name).strip() or "\n" in word:
+                raise BadRecordError("empty word", f"{name}[{number}] is empty, blank or has a line break")
     chinese = is_by_character(word for _, sentence in sentences for word in sentence)
     text, words = lay_out((sentence for _, sentence in sentences), chinese=chinese)
     clusters = None
@@ -166,11 +153,11 @@ def _word_speakers(
     if not _has(record, "speakers"):
         return ()
     of_sentences = [("speakers", record["speakers"])] if key == "tokens" else _items(record, "speakers")
-    lengths = [len(_is(names, list, name)) for name, names in of_sentences]
+    lengths = [len(typed(names, list, name)) for name, names in of_sentences]
     if lengths != [len(sentence) for _, sentence in sentences]:
-        raise CoreferenceRecordError("speakers do not fit", "`speakers` must hold one name for every word")
+        raise BadRecordError("speakers do not fit", "`speakers` must hold one name for every word")
     names = [
-        None if value is None else _is(value, str, f"{name}[{number}]")
+        None if value is None else typed(value, str, f"{name}[{number}]")
         for name, values in of_sentences
         for number, value in enumerate(values)
     ]
@@ -195,20 +182,20 @@ def parse_prediction(record: Mapping[str, Any], text: str | None = None) -> tupl
         The prediction, and what had to be put right.
 
     Raises:
-        CoreferenceRecordError: a key is missing or a value is not what it should be; names the key.
+        BadRecordError: a key is missing or a value is not what it should be; names the key.
     """
-    _take(record, "clusters", list)
+    take(record, "clusters", list)
     if record.get("tokens") is not None or record.get("sentences") is not None:
         example, notes = parse_example(record)
         if text is not None and example.text != text:
-            raise CoreferenceRecordError("other words than gold", "its words are not those of the gold document")
+            raise BadRecordError("other words than gold", "its words are not those of the gold document")
         return CoreferencePrediction.of_spans(example, example.clusters or ()), notes
     notes = []
     clusters = []
     cluster_of: dict[Span, str] = {}
     for name, values in _items(record, "clusters"):
         mentions: dict[Span, PredictedMention] = {}
-        for number, value in enumerate(_is(values, list, name)):
+        for number, value in enumerate(typed(values, list, name)):
             mention = _predicted(value, text, f"{name}[{number}]")
             if mention.span in mentions:
                 notes.append(_twice(mention.span, text))
@@ -228,9 +215,9 @@ def _predicted(value: Any, text: str | None, name: str) -> PredictedMention:
     record = value if isinstance(value, dict) else {}
     probability = None
     if _has(record, "probability"):
-        probability = _take(record, "probability", float, name)
+        probability = take(record, "probability", float, name)
         if not 0 <= probability <= 1:
-            raise CoreferenceRecordError("wrong value", f"`{name}.probability` is from 0 to 1, not {probability}")
+            raise BadRecordError("wrong value", f"`{name}.probability` is from 0 to 1, not {probability}")
     antecedent = None
     if _has(record, "antecedent"):
         antecedent = _span(record["antecedent"], text, f"{name}.antecedent")
@@ -275,10 +262,10 @@ def _speakers(record: Mapping[str, Any], text: str, notes: list[Note]) -> tuple[
     """From `speakers`: objects with `start`, `end` and `speaker`, which is null where it is not known."""
     stretches: list[LabelledSpan] = []
     for name, value in _items(record, "speakers"):
-        span = _span(_is(value, dict, name), text, name)
+        span = _span(typed(value, dict, name), text, name)
         if "speaker" in value and value["speaker"] is None:
             continue
-        speaker = _take(value, "speaker", str, name)
+        speaker = take(value, "speaker", str, name)
         if speaker.strip():
             stretches.append(LabelledSpan(*span, speaker))
         else:
@@ -300,63 +287,56 @@ def _pronoun(record: Mapping[str, Any], text: str) -> AmbiguousPronoun:
     spans = {}
     for key in ("pronoun", "a", "b"):
         if key not in record:
-            raise CoreferenceRecordError("missing key", f"pronoun has no `{key}`")
+            raise BadRecordError("missing key", f"pronoun has no `{key}`")
         spans[key] = _span(record[key], text, f"pronoun.{key}")
     answers = [record.get("is_a"), record.get("is_b")]
     if not all(isinstance(one, bool) for one in answers) and answers != [None, None]:
         detail = "`pronoun.is_a` and `pronoun.is_b` must both be true or false, or be left out"
-        raise CoreferenceRecordError("wrong value", detail)
+        raise BadRecordError("wrong value", detail)
     return AmbiguousPronoun(spans["pronoun"], spans["a"], spans["b"], *answers)
 
 
 def _spans(values: Any, text: str, name: str) -> list[Span]:
-    return [_span(value, text, f"{name}[{number}]") for number, value in enumerate(_is(values, list, name))]
+    return [_span(value, text, f"{name}[{number}]") for number, value in enumerate(typed(values, list, name))]
 
 
 def _span(value: Any, text: str | None, name: str) -> Span:
     """A half-open span of characters, from [start, end] or an object with these keys."""
     span = _two_numbers(value, name)
     if span.end <= span.start:
-        raise CoreferenceRecordError(
-            "end before start", f"{name}: {span.start}..{span.end} is empty; ends are exclusive"
-        )
+        raise BadRecordError("end before start", f"{name}: {span.start}..{span.end} is empty; ends are exclusive")
     if span.start < 0 or (text is not None and span.end > len(text)):
         end = "" if text is None else f": the text has {len(text)} characters"
-        raise CoreferenceRecordError("span outside text", f"{name}: {span.start}..{span.end}{end}")
+        raise BadRecordError("span outside text", f"{name}: {span.start}..{span.end}{end}")
     return span
 
 
 def _word_spans(values: Any, num_words: int, name: str) -> list[Span]:
     """Spans of words; ends are inclusive in files and exclusive from here on."""
     spans = []
-    for number, value in enumerate(_is(values, list, name)):
+    for number, value in enumerate(typed(values, list, name)):
         first, last = _two_numbers(value, f"{name}[{number}]")
         if last < first:
             detail = f"{name}[{number}]: {first}..{last}; they count words, the last one included"
-            raise CoreferenceRecordError("end before start", detail)
+            raise BadRecordError("end before start", detail)
         if not 0 <= first <= last < num_words:
             detail = f"{name}[{number}]: {first}..{last}, and the last of {num_words} words is {num_words - 1}"
-            raise CoreferenceRecordError("span outside text", detail)
+            raise BadRecordError("span outside text", detail)
         spans.append(Span(first, last + 1))
     return spans
 
 
 def _two_numbers(value: Any, name: str) -> Span:
     if isinstance(value, dict):
-        return Span(_take(value, "start", int, name), _take(value, "end", int, name))
+        return Span(take(value, "start", int, name), take(value, "end", int, name))
     if not isinstance(value, list) or len(value) != 2:
-        raise CoreferenceRecordError("wrong value", f"{name} must be [start, end]")
-    return Span(_is(value[0], int, f"{name}[0]"), _is(value[1], int, f"{name}[1]"))
+        raise BadRecordError("wrong value", f"{name} must be [start, end]")
+    return Span(typed(value[0], int, f"{name}[0]"), typed(value[1], int, f"{name}[1]"))
 
 
 def _id(record: Mapping[str, Any], default: str) -> str:
-    for key in ("id", "doc_key"):
-        value = record.get(key)
-        if value is not None:
-            if isinstance(value, bool) or not isinstance(value, str | int):
-                raise CoreferenceRecordError("wrong value", f"`{key}` must be text or a whole number")
-            return str(value)
-    return default
+    names = (take_name(record, key) for key in ("id", "doc_key"))
+    return next((name for name in names if name is not None), default)
 
 
 def _has(record: Mapping[str, Any], key: str) -> bool:
@@ -365,30 +345,16 @@ def _has(record: Mapping[str, Any], key: str) -> bool:
 
 def _items(record: Mapping[str, Any], key: str) -> list[tuple[str, Any]]:
     """(name for messages, value) of each item of a list; none where the key is not there."""
-    values = _take(record, key, list) if _has(record, key) else []
+    values = take(record, key, list) if _has(record, key) else []
     return [(f"{key}[{number}]", value) for number, value in enumerate(values)]
 
 
 def _text_or_none(record: Mapping[str, Any], key: str) -> str | None:
-    return _take(record, key, str) if _has(record, key) else None
+    return take(record, key, str) if _has(record, key) else None
 
 
 def _whole(text: str, name: str) -> str:
     if match := _HALF_CHARACTER.search(text):
         detail = f"character {match.start()} of {name} is a lone surrogate: replace it, as with U+FFFD"
-        raise CoreferenceRecordError("half a character", detail)
+        raise BadRecordError("half a character", detail)
     return text
-
-
-def _take(record: Mapping[str, Any], key: str, kind: type[Value], name: str = "") -> Value:
-    if key not in record:
-        raise CoreferenceRecordError("missing key", f"{name or 'the record'} has no `{key}`")
-    return _is(record[key], kind, f"{name}.{key}".lstrip("."))
-
-
-def _is(value: Any, kind: type[Value], name: str) -> Value:
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
-    if not isinstance(value, kind) or isinstance(value, bool):
-        raise CoreferenceRecordError("wrong value", f"`{name}` must be {_KINDS[kind]}, not {type(value).__name__}")
-    return value

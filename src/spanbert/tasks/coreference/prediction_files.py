@@ -7,6 +7,7 @@ from pathlib import Path
 
 from spanbert.errors import InputError
 from spanbert.example_files import is_json, parse_json_lines, peek, read_lines, source_name
+from spanbert.json_values import BadRecordError
 from spanbert.prediction_places import PredictionPlaces, error_record
 from spanbert.task import Problem
 from spanbert.tasks.coreference.columns import DocumentName, read_documents
@@ -14,7 +15,7 @@ from spanbert.tasks.coreference.config import CoreferenceDataOptions
 from spanbert.tasks.coreference.conll_writer import document_name, words_of, written_word
 from spanbert.tasks.coreference.examples import CoreferenceExample, CoreferencePrediction
 from spanbert.tasks.coreference.gap import answer_clusters, parse_answer
-from spanbert.tasks.coreference.json_records import CoreferenceRecordError, parse_prediction
+from spanbert.tasks.coreference.json_records import parse_prediction
 from spanbert.tasks.coreference.layout import clusters_of_text
 
 Lines = Iterable[tuple[int, str]]
@@ -90,7 +91,7 @@ def _from_json(lines: Lines, gold: _Gold, source: str) -> Found:
         else:
             try:
                 prediction, notes = parse_prediction(value, example.text)
-            except CoreferenceRecordError as wrong:
+            except BadRecordError as wrong:
                 yield Problem(line, wrong.kind, f"{wrong.detail} (id {id!r:.80})")
                 continue
             yield line, prediction
@@ -147,7 +148,7 @@ def _from_gap(lines: Lines, gold: _Gold) -> Found:
         else:
             try:
                 is_a, is_b = (parse_answer(cell, name) for cell, name in zip(cells[1:], "AB", strict=True))
-            except CoreferenceRecordError as error:
+            except BadRecordError as error:
                 yield Problem(line, error.kind, f"{error.detail} (id {cells[0]!r:.80})")
                 continue
             if is_a is None or is_b is None:

@@ -9,8 +9,9 @@ from typing import Any
 
 from spanbert.errors import InputError
 from spanbert.example_files import JsonRecord, json_fault, other_texts, parse_json_lines, peek, read_lines, source_name
+from spanbert.json_values import BadRecordError
 from spanbert.task import Located, Problem
-from spanbert.tasks.relations.examples import BadRecordError, RelationExample
+from spanbert.tasks.relations.examples import RelationExample
 from spanbert.tasks.relations.json_records import parse_example
 from spanbert.tasks.relations.semeval import SENTENCE, read_semeval
 

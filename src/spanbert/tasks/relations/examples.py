@@ -5,18 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from spanbert.errors import InputError
-
-
-class BadRecordError(InputError):
-    """A record that is no example."""
-
-    def __init__(self, kind: str, detail: str) -> None:
-        self.kind = kind
-        """A few words that are the same for all records of the kind."""
-        self.detail = detail
-        super().__init__(f"{kind}: {detail}")
-
 
 @dataclass(frozen=True, slots=True)
 class Entity:

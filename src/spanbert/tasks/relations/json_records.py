@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from itertools import accumulate
-from typing import Any, TypeVar
+from typing import Any
 
+from spanbert.json_values import BadRecordError, take, take_name, typed
 from spanbert.read_summary import counted
 from spanbert.tasks.relations.examples import (
     Argument,
-    BadRecordError,
     Entity,
     PredictedRelation,
     Relation,
@@ -19,9 +19,6 @@ from spanbert.tasks.relations.examples import (
 )
 
 _HALF_CHARACTER = re.compile("[\ud800-\udfff]")
-_KINDS = {int: "a whole number", str: "text", list: "a list", dict: "an object", float: "a number"}
-
-Value = TypeVar("Value", int, str, float, "list[Any]", "dict[str, Any]")
 
 
 def parse_example(record: Mapping[str, Any], default_id: str = "") -> RelationExample:
@@ -36,15 +33,15 @@ def parse_example(record: Mapping[str, Any], default_id: str = "") -> RelationEx
     """
     if "token" in record:
         return _from_tacred(record, default_id)
-    text = _take(record, "text", str)
+    text = take(record, "text", str)
     if match := _HALF_CHARACTER.search(text):
         raise BadRecordError(
             "half a character", f"character {match.start()} of the text is a lone surrogate: replace it, as with U+FFFD"
         )
-    id = _name(record, "id") or default_id
-    document = _name(record, "document")
+    id = take_name(record, "id") or default_id
+    document = take_name(record, "document")
     if "head" in record or "tail" in record:
-        head, tail = (_entity(_take(record, key, dict), text, key) for key in ("head", "tail"))
+        head, tail = (_entity(take(record, key, dict), text, key) for key in ("head", "tail"))
         if (head.start, head.end) == (tail.start, tail.end):
             raise BadRecordError("head is tail", f"both are {head.start}..{head.end}; a relation is between two spans")
         label = record.get("relation")
@@ -59,20 +56,20 @@ def parse_example(record: Mapping[str, Any], default_id: str = "") -> RelationEx
 
 def _from_document(record: Mapping[str, Any], id: str, text: str, document: str | None) -> RelationExample:
     entities = tuple(
-        _entity(_is(value, dict, f"entities[{number}]"), text, f"entities[{number}]")
-        for number, value in enumerate(_take(record, "entities", list))
+        _entity(typed(value, dict, f"entities[{number}]"), text, f"entities[{number}]")
+        for number, value in enumerate(take(record, "entities", list))
     )
     asked = None
     if record.get("pairs") is not None:
-        asked = tuple(_pair(value, entities, f"pairs[{n}]") for n, value in enumerate(_take(record, "pairs", list)))
+        asked = tuple(_pair(value, entities, f"pairs[{n}]") for n, value in enumerate(take(record, "pairs", list)))
         if len(set(asked)) < len(asked):
             raise BadRecordError("pair twice", "`pairs` names a pair twice")
     relations = None
     if record.get("relations") is not None:
         found: dict[tuple[int, int], Relation] = {}
-        for number, value in enumerate(_take(record, "relations", list)):
+        for number, value in enumerate(take(record, "relations", list)):
             name = f"relations[{number}]"
-            value = _is(value, dict, name)
+            value = typed(value, dict, name)
             pair = _pair([value.get("head"), value.get("tail")], entities, name)
             relation = Relation(*pair, _label(value.get("relation"), name))
             if asked is not None and pair not in asked:
@@ -88,14 +85,14 @@ def _from_document(record: Mapping[str, Any], id: str, text: str, document: str 
 
 def _from_tacred(record: Mapping[str, Any], default_id: str) -> RelationExample:
     """A record of TACRED (Zhang et al. 2017): tokens, inclusive ends; the text is the tokens with spaces between."""
-    tokens = [_is(token, str, f"token[{n}]") for n, token in enumerate(_take(record, "token", list))]
+    tokens = [typed(token, str, f"token[{n}]") for n, token in enumerate(take(record, "token", list))]
     text = " ".join(tokens)
     if match := _HALF_CHARACTER.search(text):
         raise BadRecordError("half a character", f"character {match.start()} of the joined tokens is a lone surrogate")
     starts = [0, *accumulate(len(token) + 1 for token in tokens)]
     entities = []
     for name in ("subj", "obj"):
-        first, last = _take(record, f"{name}_start", int), _take(record, f"{name}_end", int)
+        first, last = take(record, f"{name}_start", int), take(record, f"{name}_end", int)
         if last < first:
             raise BadRecordError(
                 "end before start", f"{name}_end {last} is before {name}_start {first}; ends are inclusive"
@@ -109,12 +106,12 @@ def _from_tacred(record: Mapping[str, Any], default_id: str) -> RelationExample:
         raise BadRecordError("head is tail", "subj and obj are the same tokens; a relation is between two spans")
     label = record.get("relation")
     return RelationExample(
-        id=_name(record, "id") or default_id,
+        id=take_name(record, "id") or default_id,
         text=text,
         entities=(head, tail),
         asked=((0, 1),),
         relations=None if label is None else (Relation(0, 1, _label(label)),),
-        document=_name(record, "docid"),
+        document=take_name(record, "docid"),
     )
 
 
@@ -125,17 +122,19 @@ def parse_prediction(record: Mapping[str, Any]) -> RelationPrediction:
         BadRecordError: a key is missing or a value is not what it should be; names the key.
     """
     relations = []
-    for number, value in enumerate(_take(record, "relations", list)):
+    for number, value in enumerate(take(record, "relations", list)):
         name = f"relations[{number}]"
-        value = _is(value, dict, name)
-        head, tail = (_argument(_take(value, key, dict), f"{name}.{key}") for key in ("head", "tail"))
-        probability = float(_is(value.get("probability", 1.0), float, f"{name}.probability"))
+        value = typed(value, dict, name)
+        head, tail = (_argument(take(value, key, dict), f"{name}.{key}") for key in ("head", "tail"))
+        probability = float(typed(value.get("probability", 1.0), float, f"{name}.probability"))
         label = _label(value.get("relation"), name)
         relations.append(PredictedRelation(head, tail, label, probability, bool(value.get("negative", False))))
-    counts = _is(record.get("pairs", {}), dict, "pairs")
-    judged, left_out, split = (_is(counts.get(key, 0), int, f"pairs.{key}") for key in ("judged", "left_out", "split"))
+    counts = typed(record.get("pairs", {}), dict, "pairs")
+    judged, left_out, split = (
+        typed(counts.get(key, 0), int, f"pairs.{key}") for key in ("judged", "left_out", "split")
+    )
     return RelationPrediction(
-        id=_name(record, "id") or "",
+        id=take_name(record, "id") or "",
         relations=tuple(relations),
         num_judged=judged or len(relations),
         num_left_out=left_out,
@@ -145,13 +144,13 @@ def parse_prediction(record: Mapping[str, Any]) -> RelationPrediction:
 
 def _argument(record: Mapping[str, Any], name: str) -> Argument:
     """Files of other programs may leave out the index: -1."""
-    start, end = _take(record, "start", int, name), _take(record, "end", int, name)
-    index = _is(record.get("index", -1), int, f"{name}.index")
+    start, end = take(record, "start", int, name), take(record, "end", int, name)
+    index = typed(record.get("index", -1), int, f"{name}.index")
     return Argument(index, start, end, _type(record, name), str(record.get("text", "")))
 
 
 def _entity(record: Mapping[str, Any], text: str, name: str) -> Entity:
-    start, end = _take(record, "start", int, name), _take(record, "end", int, name)
+    start, end = take(record, "start", int, name), take(record, "end", int, name)
     if end <= start:
         raise BadRecordError("end before start", f"{name}: {start}..{end} is empty; ends are exclusive")
     if not 0 <= start < end <= len(text):
@@ -171,7 +170,7 @@ def _type(record: Mapping[str, Any], name: str) -> str | None:
     found = {}
     for key in ("type", "label"):
         if record.get(key) is not None:
-            found[key] = " ".join(_is(record[key], str, f"{name}.{key}").split()) or None
+            found[key] = " ".join(typed(record[key], str, f"{name}.{key}").split()) or None
     if len(set(found.values())) > 1:
         raise BadRecordError(
             "two types", f"{name}: `type` is {found['type']!r} and `label` {found['label']!r}; they mean the same"
@@ -180,10 +179,10 @@ def _type(record: Mapping[str, Any], name: str) -> str | None:
 
 
 def _pair(value: Any, entities: tuple[Entity, ...], name: str) -> tuple[int, int]:
-    value = _is(value, list, name)
+    value = typed(value, list, name)
     if len(value) != 2:
         raise BadRecordError("wrong value", f"{name} must be [head, tail], two indices of `entities`")
-    head, tail = (_is(one, int, f"{name}.{key}") for one, key in zip(value, ("head", "tail"), strict=True))
+    head, tail = (typed(one, int, f"{name}.{key}") for one, key in zip(value, ("head", "tail"), strict=True))
     for number in (head, tail):
         if not 0 <= number < len(entities):
             raise BadRecordError("no such entity", f"{name}: there is no entity {number}, only 0..{len(entities) - 1}")
@@ -193,30 +192,7 @@ def _pair(value: Any, entities: tuple[Entity, ...], name: str) -> tuple[int, int
 
 
 def _label(value: Any, name: str = "") -> str:
-    label = _is(value, str, f"{name}.relation".lstrip(".")).strip()
+    label = typed(value, str, f"{name}.relation".lstrip(".")).strip()
     if not label:
         raise BadRecordError("no relation", f"{name or 'the record'} has an empty relation")
     return label
-
-
-def _name(record: Mapping[str, Any], key: str) -> str | None:
-    value = record.get(key)
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, str | int):
-        raise BadRecordError("wrong value", f"`{key}` must be text or a whole number")
-    return str(value)
-
-
-def _take(record: Mapping[str, Any], key: str, kind: type[Value], name: str = "") -> Value:
-    if key not in record:
-        raise BadRecordError("missing key", f"{name or 'the record'} has no `{key}`")
-    return _is(record[key], kind, f"{name}.{key}".lstrip("."))
-
-
-def _is(value: Any, kind: type[Value], name: str) -> Value:
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
-    if not isinstance(value, kind) or isinstance(value, bool):
-        raise BadRecordError("wrong value", f"`{name}` must be {_KINDS[kind]}, not {type(value).__name__}")
-    return value

@@ -7,12 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from spanbert.example_files import JsonRecord, parse_json_lines, peek, read_lines, source_name
+from spanbert.json_values import BadRecordError
 from spanbert.prediction_places import PredictionPlaces, error_record
 from spanbert.read_summary import counted
 from spanbert.task import Problem
 from spanbert.tasks.relations.examples import (
     Argument,
-    BadRecordError,
     PredictedRelation,
     RelationExample,
     RelationPrediction,

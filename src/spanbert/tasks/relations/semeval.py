@@ -12,8 +12,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
+from spanbert.json_values import BadRecordError
 from spanbert.task import Located, Problem
-from spanbert.tasks.relations.examples import BadRecordError, Entity, Relation, RelationExample
+from spanbert.tasks.relations.examples import Entity, Relation, RelationExample
 
 SENTENCE = re.compile(r"\s*(\d+)\t(.*)", re.DOTALL)
 DIRECTED = re.compile(r"(.+)\(e([12]),e([12])\)")
