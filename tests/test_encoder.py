@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import BertModel
 
-from spanbert.encoder import SpanBertConfig, SpanBertModel
+from spanbert.encoder import SpanBertConfig, SpanBertModel, attend
 from spanbert.errors import ConfigurationError, InputError
+from spanbert.unpadded import UnpaddedLayout
 
 
 def tiny_config(**options: object) -> SpanBertConfig:
@@ -120,3 +121,12 @@ def test_gradient_checkpointing_changes_nothing() -> None:
     assert len(plain) == len(again) > 0
     for one, other in zip(plain, again, strict=True):
         torch.testing.assert_close(one, other)
+
+
+def test_bf16_without_gradient_takes_the_fused_kernel_and_says_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    layout = UnpaddedLayout.from_lengths(torch.tensor([40, 33, 7]))
+    states = torch.randn(3, layout.num_rows, 32, dtype=torch.bfloat16)
+    by_products = attend(*states.clone().requires_grad_().unbind(0), layout, 4, 0.0)
+    monkeypatch.delattr("spanbert.encoder._attend_by_products")
+    fused = attend(*states.unbind(0), layout, 4, 0.0)
+    torch.testing.assert_close(fused[:80], by_products.detach()[:80], rtol=0.02, atol=0.02)
