@@ -13,7 +13,7 @@ import numpy as np
 
 from spanbert import randomness
 from spanbert.batching import TaskBatch, collate, cut_batches
-from spanbert.errors import InputError
+from spanbert.errors import ConfigurationError, InputError
 from spanbert.task import ExampleT, Task, Window
 from spanbert.tokenization import PieceTokenizer
 
@@ -65,6 +65,23 @@ class TrainingWindows:
         return sum(len(window.pieces) for unit in self.units for window in unit)
 
 
+_COMPARED = 1000
+"""Training examples that are looked at for their figures."""
+
+
+def _refuse_other_figures(task: Task[ExampleT, Any], train: Sequence[ExampleT], dev: Sequence[ExampleT]) -> None:
+    """Refuse a dev set without the figure that chooses the best weights, before hours are spent on it. Figures that
+    need predictions are passed over."""
+    learned, known = (
+        task.compare(some, [None] * len(some), task.settings).figures() for some in (train[:_COMPARED], dev)
+    )
+    if task.main_metric in learned and task.main_metric not in known:
+        raise ConfigurationError(
+            f"the dev set gives no {task.main_metric}, by which the best weights of this training data are chosen, "
+            f"only {', '.join(known)}: give --dev data of the kind of --train"
+        )
+
+
 @dataclass(frozen=True)
 class PreparedExamples:
     """The examples of a run, each turned into windows once, for any number of epochs, validations and seeds.
@@ -81,7 +98,8 @@ class PreparedExamples:
     def of(
         cls, task: Task[ExampleT, Any], train: Sequence[ExampleT], dev: Sequence[ExampleT], tokenizer: PieceTokenizer
     ) -> PreparedExamples:
-        """Cut all examples into windows; raises as `TrainingWindows.of`."""
+        """Cut all examples into windows; raises as `TrainingWindows.of`, and where `dev` cannot tell what is best."""
+        _refuse_other_figures(task, train, dev)
         windows = TrainingWindows.of(task, train, tokenizer)
         if not dev:
             raise InputError("there is nothing to validate on")

@@ -135,7 +135,6 @@ class FinetuneRun:
             limit=config.max_dev_examples,
             batch_pieces=config.micro_batch_pieces,
         )
-        validation.require(task.main_metric)
         plan = self._plan(examples.train, validation, data)
         record = starting_record(config, accelerator, self.model, verb="finetune", data=data)
         about = self._about(examples.train, validation, record)

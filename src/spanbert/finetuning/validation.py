@@ -10,7 +10,6 @@ from accelerate import Accelerator
 from accelerate.utils import gather_object
 from torch import nn
 
-from spanbert.errors import ConfigurationError
 from spanbert.predicting import Predictor
 from spanbert.task import ExampleT, PredictionT, Task, Window
 from spanbert.tokenization import PieceTokenizer
@@ -40,19 +39,6 @@ class TaskValidation(Generic[ExampleT, PredictionT]):
         self._items = [items[number] for number in chosen.tolist()]
         self.examples = [example for example, _ in self._items]
         self._task, self._tokenizer, self._batch_pieces = task, tokenizer, batch_pieces
-
-    def require(self, metric: str) -> None:
-        """Refuse a set that cannot tell which weights are best, before hours are spent on it.
-
-        Raises:
-            ConfigurationError: the metric is not among the task's figures for these examples.
-        """
-        figures = self._task.compare(self.examples, [None] * len(self.examples), self._task.settings).figures()
-        if metric not in figures:
-            raise ConfigurationError(
-                f"the dev set gives no {metric}, by which the best weights of this training data are chosen, only "
-                f"{', '.join(figures)}: give --dev data of the kind of --train"
-            )
 
     def __call__(self, model: nn.Module, accelerator: Accelerator) -> dict[str, float]:
         """The task's figures under thresholds that fit these examples, as those of the finished model will.
