@@ -161,7 +161,7 @@ def download(name: str, *, tokenizer_only: bool = False) -> Path:
     except (OSError, HfHubHTTPError, HFValidationError, ValueError) as error:
         folder_name = hub_name.rsplit("/", 1)[-1]
         if Path(name).is_absolute():
-            raise CheckpointError(f"{name}: there is no such folder or file") from error
+            raise CheckpointError(f"{name!r} is no folder or file here") from error
         meaning = f" (on the hub: {hub_name})" if hub_name != name else ""
         raise CheckpointError(
             f"{name!r}{meaning} is no folder or file here, and the hub does not give it ({type(error).__name__}). "

@@ -99,7 +99,6 @@ class PreparedExamples:
         cls, task: Task[ExampleT, Any], train: Sequence[ExampleT], dev: Sequence[ExampleT], tokenizer: PieceTokenizer
     ) -> PreparedExamples:
         """Cut all examples into windows; raises as `TrainingWindows.of`, and where `dev` cannot tell what is best."""
-        _refuse_other_figures(task, train, dev)
         windows = TrainingWindows.of(task, train, tokenizer)
         if not dev:
             raise InputError("there is nothing to validate on")
@@ -107,6 +106,7 @@ class PreparedExamples:
         for example in dev:
             with _named(example):
                 items.append((example, task.features(example, tokenizer, training=False)))
+        _refuse_other_figures(task, train, dev)
         return cls(windows, items)
 
 
