@@ -192,7 +192,6 @@ def _document_values(
 
 def _gold(document: _Document, part: Span, settings: CoreferenceSettings) -> tuple[Int64Array, dict[str, int]]:
     """The mentions of the right clusters, and how many of these cannot be learned."""
-    first, end, _ = document.gold.T
     rows: dict[tuple[int, int], int] = {}
     wide = shared = 0
     for start, last, cluster in _within(document.gold, part).tolist():
@@ -201,6 +200,7 @@ def _gold(document: _Document, part: Span, settings: CoreferenceSettings) -> tup
         elif rows.setdefault((start, last), cluster) != cluster:
             shared += 1
     gold = np.array([(*span, cluster) for span, cluster in rows.items()], np.int64).reshape(-1, 3)
+    first, end, _ = document.gold.T
     begins_here = (part.start <= first) & (first < part.end)
     return gold, {
         "left_out_mentions_wider_than_max_span_width": wide,

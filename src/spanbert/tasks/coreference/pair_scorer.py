@@ -16,7 +16,7 @@ _DISTANCES = (1, 2, 3, 4, 5, 8, 16, 32, 64)
 """Where the buckets of distances begin, in kept mentions (Lee et al. 2017, section 7.1)."""
 
 _MENTIONS_AT_ONCE = 64
-"""Mentions whose antecedents are scored at once; the same."""
+"""Mentions whose antecedents are scored at once: bounds memory, as `_WORDS_AT_ONCE` does for words."""
 
 
 class _Parts(NamedTuple):
@@ -53,7 +53,8 @@ class PairScorer(nn.Module):
     def forward(
         self, vectors: Tensor, scores: Tensor, spans: Tensor, speakers: Tensor, genre: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Compare mentions with those before them.
+        """Compare mentions with those before them. Rows behind the last mention, which only make sizes few, may hold
+        anything: no mention looks for antecedents behind itself.
 
         Args:
             vectors: [M, G] representations, in order of the text.
