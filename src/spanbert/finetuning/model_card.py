@@ -24,24 +24,13 @@ def model_card(name: str, result: FinetuneResult, record: Mapping[str, Any]) -> 
         record: of the finished run.
     """
     task, config, machine = result.task, record["config"], record["machine"]
-    pipeline = _PIPELINES.get(task.name)
     in_transformers = result.model.transformers_class
     opens = (
         f"Plain `transformers` opens it as `{in_transformers}` with the same scores for texts of one window."
         if in_transformers != "BertModel"
         else "Plain `transformers` has no class for its head and opens the bare encoder (`BertModel`)."
     )
-    head = "".join(
-        f"{line}\n"
-        for line in (
-            "---",
-            "library_name: transformers",
-            *([f"pipeline_tag: {pipeline}"] if pipeline else []),
-            f"tags: [spanbert, bert, {task.name}]",
-            "---",
-        )
-    )
-    return f"""{head}
+    return f"""{_front_matter(task.name)}
 # {name}
 
 A model for {task.name} ({record["parameters"]:,} parameters), fine-tuned from `{config["model"]}` with
@@ -77,6 +66,13 @@ a test set with `spanbert evaluate {name} FILE`.
 The model knows the labels and the kind of text it was trained on, with their errors and prejudices. Probabilities are
 calibrated on the dev set; on other text they are too high. It has had no other check than the figures above.
 """
+
+
+def _front_matter(task: str) -> str:
+    """What the hub reads of a card."""
+    pipeline = _PIPELINES.get(task)
+    lines = ("library_name: transformers", *([f"pipeline_tag: {pipeline}"] if pipeline else []))
+    return "".join(f"{line}\n" for line in ("---", *lines, f"tags: [spanbert, bert, {task}]", "---"))
 
 
 def _data(record: Mapping[str, Any]) -> str:
