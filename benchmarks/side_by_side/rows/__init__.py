@@ -1,0 +1,10 @@
+"""The rows of the benchmarks, in the order of the page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from side_by_side.comparison import Comparison, Options
+from side_by_side.rows import pretraining
+
+ROWS: tuple[Callable[[Options], list[Comparison]], ...] = (pretraining.comparisons,)
