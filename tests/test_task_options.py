@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, EntryPoints
@@ -114,7 +115,7 @@ def test_other_packages_add_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
             EntryPoint("broken", "labelled_lines_task:Nothing", tasks.ENTRY_POINT_GROUP),
         ]
     )
-    monkeypatch.setattr(tasks, "entry_points", entries.select)
+    monkeypatch.setattr(importlib.metadata, "entry_points", entries.select)
     assert find_task("lines") is LabelledLines
     assert tasks.task_names() == ["labelled-lines", "broken", "lines"]
     with pytest.raises(ConfigurationError, match=r"'broken'.*cannot be imported"):

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import importlib
 import json
-from typing import Any, Protocol
-
-from rich.text import Text
+from typing import TYPE_CHECKING, Any, Protocol
 
 from spanbert.errors import ConfigurationError
 from spanbert.prediction_input import ErrorRecord
 from spanbert.prediction_stream import Answer
 from spanbert.task import Task
+
+if TYPE_CHECKING:
+    from rich.text import Text
 
 JSON_LINES = "jsonl"
 

@@ -9,12 +9,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, BinaryIO
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 
 import tyro
-from rich.console import Console
-from rich.text import Text
 
 from spanbert.errors import ConfigurationError, InputError
 from spanbert.example_files import input_file
@@ -26,6 +25,10 @@ from spanbert.prediction_stream import Answer, answer_records
 from spanbert.read_summary import FileSummary, ReadSummary, counted
 from spanbert.reading_progress import ReadingProgress
 from spanbert.training.config import Device, Precision
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.text import Text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,20 +164,27 @@ class _Encoder:
     """Parts of the output as bytes."""
 
     def __init__(self, *, to_terminal: bool) -> None:
-        # Rich finds out whether standard output is a terminal, and which colours it has.
-        self._console = Console(
-            file=None if to_terminal else io.StringIO(),
-            force_terminal=None if to_terminal else False,
-            highlight=False,
-            soft_wrap=True,
-        )
+        self._to_terminal = to_terminal
 
     def __call__(self, part: str | Text) -> bytes:
-        if isinstance(part, Text):
+        if not isinstance(part, str):
             with self._console.capture() as capture:
                 self._console.print(part, end="")
             part = capture.get()
         return part.encode()
+
+    @cached_property
+    def _console(self) -> Console:
+        # JSON lines do without: importing rich takes as long as answering a short record.
+        from rich.console import Console
+
+        # Rich finds out whether standard output is a terminal, and which colours it has.
+        return Console(
+            file=None if self._to_terminal else io.StringIO(),
+            force_terminal=None if self._to_terminal else False,
+            highlight=False,
+            soft_wrap=True,
+        )
 
 
 def _checked(answer: Answer[Any, Any] | ErrorRecord) -> Answer[Any, Any] | ErrorRecord:

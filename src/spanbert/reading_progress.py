@@ -6,13 +6,13 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from types import TracebackType
-from typing import Self, TypeVar
-
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from spanbert.input_files import InputFile
 from spanbert.read_summary import ReadSummary
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 ItemT = TypeVar("ItemT")
 
@@ -34,6 +34,10 @@ class ReadingProgress:
         self._next = time.monotonic() + _SECONDS_BETWEEN_LINES
         self._bar: Progress | None = None
         if not quiet and sys.stderr.isatty():
+            # Takes longer to import than a short file to answer, and off a terminal nothing is drawn.
+            from rich.console import Console
+            from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
             self._bar = Progress(
                 TextColumn("[bold]{task.description}"),
                 BarColumn(bar_width=24),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -103,7 +104,7 @@ def _from_json(path: Path, config: dict[str, Any]) -> Tokenizer:
     if not isinstance(tokenizer.model, models.WordPiece):
         kind = type(tokenizer.model).__name__
         raise CheckpointError(f"{path} is a {kind} tokenizer: only BERT's, which are WordPiece, are read")
-    _check_special_pieces(tokenizer.get_vocab(), path)
+    _check_special_pieces(tokenizer.token_to_id, path)  # a dict of all pieces takes several milliseconds to make
     # Where the two files disagree, the configuration wins: `transformers` builds the normaliser from it.
     if isinstance(tokenizer.normalizer, normalizers.BertNormalizer):
         for key, attribute in _NORMALIZER_KEYS.items():
@@ -117,7 +118,7 @@ def _from_vocabulary(path: Path, config: dict[str, Any]) -> Tokenizer:
     if pieces[-1] == "":
         pieces.pop()
     vocabulary = {piece.rstrip("\r"): number for number, piece in enumerate(pieces)}
-    _check_special_pieces(vocabulary, path)
+    _check_special_pieces(vocabulary.get, path)
     # Old folders have no configuration. A lower-casing tokenizer has no use for upper-case pieces.
     has_upper_case = any(piece != piece.lower() for piece in vocabulary if not _is_reserved(piece))
     return bert_tokenizer(
@@ -128,8 +129,8 @@ def _from_vocabulary(path: Path, config: dict[str, Any]) -> Tokenizer:
     )
 
 
-def _check_special_pieces(vocabulary: dict[str, int], path: Path) -> None:
-    if missing := [piece for piece in SPECIAL_PIECES if piece not in vocabulary]:
+def _check_special_pieces(number_of: Callable[[str], int | None], path: Path) -> None:
+    if missing := [piece for piece in SPECIAL_PIECES if number_of(piece) is None]:
         raise CheckpointError(f"{path} lacks {', '.join(missing)}: it is not a BERT vocabulary")
 
 

@@ -10,9 +10,6 @@ from datetime import timedelta
 from types import TracebackType
 from typing import Self
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
 
 def tell(message: str) -> None:
     """Print a line to stderr. Where nobody reads it any more (`2>&1 | head`), the work goes on in silence."""
@@ -78,6 +75,10 @@ class LiveReporter(Reporter):
     """A progress bar with the newest figures and the time left."""
 
     def __init__(self, total: int) -> None:
+        # Here and not above: opening a model takes `warn` from this module, and importing rich as long as a prediction.
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
         self._progress = Progress(
             BarColumn(bar_width=12),
             MofNCompleteColumn(),

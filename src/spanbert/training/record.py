@@ -10,7 +10,6 @@ import sys
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,9 @@ _PACKAGES = ("spanbert", "torch", "transformers", "accelerate", "tokenizers", "n
 
 def versions() -> dict[str, str]:
     """Versions of Python and of the packages that shape a result."""
+    # `spanbert predict --help` does without: it brings the packages for mail and zip files with it.
+    from importlib.metadata import PackageNotFoundError, version
+
     found = {"python": platform.python_version()}
     for package in _PACKAGES:
         try:
