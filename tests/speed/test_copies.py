@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 from counted_runs import Run
 from operation_counter import LiveMost, TokenizerCalls
-from tiny_finetuning import no_picture
+from tiny_finetuning import no_picture, read_records, write_records
 
 from spanbert import PrepareConfig, PretrainConfig, prepare, pretrain
-from spanbert.prediction_input import InputForm, read_records
+from spanbert.prediction_input import InputForm
+from spanbert.prediction_input import read_records as records_of
 from spanbert.prediction_stream import answer_records
 from spanbert.read_summary import FileSummary
 from spanbert.tasks.pretraining.corpus import Corpus
@@ -112,11 +113,18 @@ def test_a_whole_pretraining_run_copies_no_corpus(
     assert large - small < 0.8 * added, f"{small:,} {large:,} {(large - small) / added:.2f}"
 
 
-def test_prepare_hands_the_tokenizer_many_texts_at_a_time(text: Path, whole_corpus: Corpus, tmp_path: Path) -> None:
+@pytest.mark.parametrize("annotated", [True, False])  # there are two ways to encode, with and without offsets
+def test_prepare_hands_the_tokenizer_many_texts_at_a_time(
+    annotated: bool, text: Path, whole_corpus: Corpus, tmp_path: Path
+) -> None:
+    records = read_records(text)
+    plain = [{"text": record["text"]} for record in records]
+    source = write_records(tmp_path / "text.jsonl", records if annotated else plain)
     with TokenizerCalls() as calls:
-        corpus = prepared(text, whole_corpus.path / "tokenizer", tmp_path, 3)
+        corpus = prepared(source, whole_corpus.path / "tokenizer", tmp_path, 3)
     assert 0 < calls.number <= 10, calls.number
     assert corpus.num_lines > 500
+    assert bool(corpus.annotation_kinds) == annotated
 
 
 def test_prediction_takes_no_more_examples_than_it_looks_ahead(finetuned: Callable[[str], Run], tmp_path: Path) -> None:
@@ -131,7 +139,7 @@ def test_prediction_takes_no_more_examples_than_it_looks_ahead(finetuned: Callab
         live, number = LiveMost(kind), 0
         already = live.look()
         for answer in answer_records(
-            predictor, read_records(predictor.task, str(file), InputForm(), FileSummary(source=file.name))
+            predictor, records_of(predictor.task, str(file), InputForm(), FileSummary(source=file.name))
         ):
             number += 1
             del answer
