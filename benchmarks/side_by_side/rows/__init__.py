@@ -5,6 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from side_by_side.comparison import Comparison, Options
-from side_by_side.rows import pretraining
+from side_by_side.rows import pretraining, start
 
-ROWS: tuple[Callable[[Options], list[Comparison]], ...] = (pretraining.comparisons,)
+ROWS: tuple[Callable[[Options], list[Comparison]], ...] = (pretraining.comparisons, start.comparisons)
