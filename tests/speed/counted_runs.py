@@ -26,8 +26,8 @@ EPOCHS = 2
 BATCH_SIZE = {"question-answering": 8, "ner": 16, "relations": 16, "classification": 16, "coreference": 1}
 STRIDE = {"question-answering": 64, "ner": 64, "relations": 64, "classification": 64, "coreference": 0}
 _NUM_RECORDS = {
-    "question-answering": (24, 16), "ner": (64, 32), "relations": (12, 8), "classification": (64, 32),
-    "coreference": (8, 6),
+    "question-answering": (24, 16), "ner": (48, 32), "relations": (12, 8), "classification": (48, 32),
+    "coreference": (6, 4),
 }  # fmt: skip
 _OPTIONS: dict[str, dict[str, Any]] = {"relations": {"max_pair_distance": 4}, "coreference": {"hidden_size": 16}}
 

@@ -19,6 +19,8 @@ from tokenizers import Tokenizer
 from torch.utils._python_dispatch import TorchDispatchMode
 
 _ATEN = torch.ops.aten
+_SIMPLE: set[Any] = {torch.ops.prim.device.default}
+"""Operations that are found to be no compounds; asking takes longer than counting."""
 _NO_WORK = {_ATEN.lift_fresh, _ATEN.empty, _ATEN.empty_like, _ATEN.new_empty_strided, _ATEN._local_scalar_dense}
 
 
@@ -96,11 +98,12 @@ class OperationCounter(TorchDispatchMode):
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
-        if func is not torch.ops.prim.device.default:
+        if func not in _SIMPLE:
             with self:  # without gradients, torch hands over compound operations whole
                 parts = func.decompose(*args, **kwargs)
             if parts is not NotImplemented:
                 return parts
+            _SIMPLE.add(func)
         self._count(func, args)
         return func(*args, **kwargs)
 

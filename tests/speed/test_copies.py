@@ -130,10 +130,10 @@ def test_prepare_hands_the_tokenizer_many_texts_at_a_time(
 def test_prediction_takes_no_more_examples_than_it_looks_ahead(finetuned: Callable[[str], Run], tmp_path: Path) -> None:
     run = finetuned("classification")
     predictor = run.with_batches_of(64)
-    lines = run.train.read_text(encoding="utf-8").splitlines(keepends=True)
+    lines = run.train.read_text(encoding="utf-8").splitlines(keepends=True)[:32]
     kind = type(run.examples(run.train)[0])
     most = []
-    for times in (3, 9):
+    for times in (4, 10):
         file = tmp_path / f"{times}.jsonl"
         file.write_text("".join(lines * times), encoding="utf-8")
         live, number = LiveMost(kind), 0
@@ -149,4 +149,4 @@ def test_prediction_takes_no_more_examples_than_it_looks_ahead(finetuned: Callab
         most.append(live.most - already)
     few, many = most
     assert 0 < many <= 1.2 * few, f"{few} {many}"
-    assert many < 2 * len(lines), many
+    assert many < 5 * len(lines), many
