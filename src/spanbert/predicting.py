@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from spanbert.batching import TaskBatch, collate, cut_batches
 from spanbert.errors import ConfigurationError
+from spanbert.packed_encoder import with_packed_layers
 from spanbert.task import ExampleT, PredictionT, Scored, Task, Window
 from spanbert.task_model import TaskModel
 from spanbert.tokenization import PieceTokenizer
@@ -66,6 +67,8 @@ class Predictor(Generic[ExampleT, PredictionT]):
         self.model = model
         nn.Module.to(model, self.device)  # PreTrainedModel's own `to` has no types
         model.train(False)
+        packs = self.device.type == "cpu" and self.precision == "bf16"
+        self._encoding_model = with_packed_layers(model) if packs else model
         self.task = task
         self.tokenizer = tokenizer
         self.batch_pieces = batch_pieces or (_BATCH_PIECES_ON_CPU if self.device.type == "cpu" else _BATCH_PIECES)
@@ -119,7 +122,7 @@ class Predictor(Generic[ExampleT, PredictionT]):
         """The scores of every window of a batch, in order."""
         batch = collate(units).to(self.device)
         if batch.layout.num_padded <= self.batch_pieces or batch.layout.num_windows == 1:
-            states = self.model.reduce(self.model.encode(batch), batch)
+            states = self._reduced(batch)
         else:  # one long unit
             states = torch.cat([self._reduced(part) for part in self._parts(units[0])])
         return split_rows(self.model.score_in_fp32(states, batch), self.task.score_rows, batch)
@@ -131,7 +134,7 @@ class Predictor(Generic[ExampleT, PredictionT]):
             yield collate([unit[start : start + number]]).to(self.device)
 
     def _reduced(self, batch: TaskBatch) -> Tensor:
-        return self.model.reduce(self.model.encode(batch), batch)
+        return self.model.reduce(self._encoding_model.encode(batch), batch)
 
 
 def split_rows(scores: Mapping[str, Tensor], score_rows: Mapping[str, str], batch: TaskBatch) -> list[Rows]:
