@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from side_by_side.comparison import Comparison, Options
-from side_by_side.rows import pretraining, start
+from side_by_side.rows import prediction, pretraining, start
 
-ROWS: tuple[Callable[[Options], list[Comparison]], ...] = (pretraining.comparisons, start.comparisons)
+ROWS: tuple[Callable[[Options], list[Comparison]], ...] = (
+    pretraining.comparisons,
+    prediction.comparisons,
+    start.comparisons,
+)
