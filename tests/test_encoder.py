@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import BertModel
 
-from spanbert.encoder import SpanBertConfig, SpanBertModel, attend
+from spanbert.attention import attend
+from spanbert.encoder import SpanBertConfig, SpanBertModel
 from spanbert.errors import ConfigurationError, InputError
 from spanbert.unpadded import UnpaddedLayout
 
@@ -125,8 +126,43 @@ def test_gradient_checkpointing_changes_nothing() -> None:
 
 def test_bf16_without_gradient_takes_the_fused_kernel_and_says_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     layout = UnpaddedLayout.from_lengths(torch.tensor([40, 33, 7]))
-    states = torch.randn(3, layout.num_rows, 32, dtype=torch.bfloat16)
-    by_products = attend(*states.clone().requires_grad_().unbind(0), layout, 4, 0.0)
-    monkeypatch.delattr("spanbert.encoder._attend_by_products")
-    fused = attend(*states.unbind(0), layout, 4, 0.0)
+    projected = torch.randn(layout.num_rows, 96, dtype=torch.bfloat16)
+    by_products = attend(projected.clone().requires_grad_(), layout, 4, 0.0)
+    monkeypatch.delattr("spanbert.attention._ByProducts")
+    fused = attend(projected, layout, 4, 0.0)
     torch.testing.assert_close(fused[:80], by_products.detach()[:80], rtol=0.02, atol=0.02)
+
+
+@pytest.mark.parametrize("lengths", [[32, 32], [40, 33, 7]])
+def test_gradients_of_bf16_attention_are_those_of_fp32(lengths: list[int]) -> None:
+    torch.manual_seed(0)
+    layout = UnpaddedLayout.from_lengths(torch.tensor(lengths))
+    values = torch.randn(layout.num_rows, 96)
+    upstream = torch.randn(layout.num_rows, 32)
+    upstream[sum(lengths) :] = 0.0
+    gradients = []
+    for dtype in (torch.float32, torch.bfloat16):
+        projected = values.detach().to(dtype, copy=True).requires_grad_()
+        attend(projected, layout, 4, 0.0).backward(upstream.to(dtype))
+        assert projected.grad is not None
+        gradients.append(projected.grad.float())
+    exact, ours = gradients
+    assert float((ours - exact).norm() / exact.norm()) < 0.02
+    torch.testing.assert_close(ours, exact, rtol=0.1, atol=0.03)
+
+
+def test_attention_dropout_in_bf16_has_the_gradient_of_what_it_computed() -> None:
+    layout = UnpaddedLayout.from_lengths(torch.tensor([48]))
+    projected = torch.randn(layout.num_rows, 96, dtype=torch.bfloat16).requires_grad_()
+    torch.manual_seed(3)
+    context = attend(projected, layout, 4, 0.25)
+    upstream = torch.randn_like(context)
+    context.backward(upstream)
+    assert projected.grad is not None
+    # The context is linear in the values: their gradient times the values is the context times its gradient.
+    of_values = (projected.grad[:, 64:].float() * projected[:, 64:].float()).sum()
+    of_context = (context.float() * upstream.float()).sum()
+    torch.testing.assert_close(of_values.detach(), of_context.detach(), rtol=0.02, atol=1.0)
+    torch.manual_seed(3)
+    assert torch.equal(attend(projected, layout, 4, 0.25), context)
+    assert not torch.equal(attend(projected, layout, 4, 0.0), context)

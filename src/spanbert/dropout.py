@@ -48,33 +48,46 @@ def draws_bytes(values: Tensor) -> bool:
 
 def drop(values: Tensor, probability: float) -> Tensor:
     """Values on a CPU with some at 0 and the others as they are; a function of torch's random state."""
+    if values.dtype == torch.bfloat16:
+        dropped: Tensor = _KeepBits.apply(values, draw_kept_bits(values, probability))  # type: ignore[no-untyped-call]
+        return dropped
+    return values.masked_fill(~torch.from_numpy(_draw_kept(values, probability)).view(values.shape), 0.0)
+
+
+def draw_kept_bits(values: Tensor, probability: float) -> Tensor:
+    """An int16 mask for `keep_bits` of values of this shape: all bits of what is kept, none of the rest."""
+    mask = _draw_kept(values, probability).astype(np.int16)
+    np.negative(mask, out=mask)
+    return torch.from_numpy(mask).view(values.shape)
+
+
+def keep_bits(values: Tensor, mask: Tensor) -> Tensor:
+    """16-bit values times 0 or 1, as an AND of their bits: several times as fast as a product or a fill of bf16."""
+    masked: Tensor = values.contiguous().view(torch.int16) & mask
+    return masked.view(values.dtype)
+
+
+def _draw_kept(values: Tensor, probability: float) -> npt.NDArray[np.bool_]:
     seed = int(torch.randint(2**62, ()))
     words = np.random.Generator(np.random.SFC64(seed)).integers(
         2**64 - 1, size=-(-values.numel() // 8), dtype=np.uint64, endpoint=True
     )
     # numpy compares bytes ten times as fast as torch does.
-    kept = words.view(np.uint8)[: values.numel()] >= _num_dropped(probability)
-    if values.dtype == torch.bfloat16:
-        dropped: Tensor = _KeepBits.apply(values, kept)  # type: ignore[no-untyped-call]
-        return dropped
-    return values.masked_fill(~torch.from_numpy(kept).view(values.shape), 0.0)
+    kept: npt.NDArray[np.bool_] = words.view(np.uint8)[: values.numel()] >= _num_dropped(probability)
+    return kept
 
 
 class _KeepBits(torch.autograd.Function):
-    """16-bit values times 0 or 1, as an AND of their bits: several times as fast as a product or a fill of bf16."""
+    """`keep_bits` there and back."""
 
     @staticmethod
-    def forward(ctx: Any, values: Tensor, kept: npt.NDArray[np.bool_]) -> Tensor:
-        mask = kept.astype(np.int16)
-        np.negative(mask, out=mask)  # all bits of what is kept
-        ctx.mask = torch.from_numpy(mask).view(values.shape)
-        masked: Tensor = values.view(torch.int16) & ctx.mask
-        return masked.view(values.dtype)
+    def forward(ctx: Any, values: Tensor, mask: Tensor) -> Tensor:
+        ctx.mask = mask
+        return keep_bits(values, mask)
 
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> tuple[Tensor, None]:
-        grad = grads[0].contiguous()
-        return (grad.view(torch.int16) & ctx.mask).view(grad.dtype), None
+        return keep_bits(grads[0], ctx.mask), None
 
 
 def kept_scale(probability: float) -> float:

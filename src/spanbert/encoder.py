@@ -17,7 +17,8 @@ from transformers.activations import ACT2FN
 from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
-from spanbert.dropout import Dropout, draws_bytes, drop, kept_scale
+from spanbert.attention import attend
+from spanbert.dropout import Dropout
 from spanbert.errors import ConfigurationError, InputError
 from spanbert.unpadded import UnpaddedLayout, pad_pieces
 
@@ -29,44 +30,6 @@ class SpanBertConfig(BertConfig):
     """
 
     spanbert: dict[str, Any] | None = None
-
-
-def attend(query: Tensor, key: Tensor, value: Tensor, layout: UnpaddedLayout, num_heads: int, dropout: float) -> Tensor:
-    """Scaled dot-product attention within each window: three [R, D] -> [R, D].
-
-    The one call site of attention kernels. Windows are padded here, in groups of similar length, and only here.
-    """
-    contexts = []
-    for group, mask in zip(
-        layout.groups.split(torch.stack((query, key, value), dim=1)), layout.groups.masks, strict=True
-    ):
-        # [B, T, 3, D] -> [B, T, 3, H, D/H] -> three of [B, H, T, D/H]
-        q, k, v = group.unflatten(-1, (num_heads, -1)).permute(2, 0, 3, 1, 4).unbind(0)
-        if q.device.type == "cpu" and q.dtype == torch.bfloat16 and (dropout or q.requires_grad):
-            context = _attend_by_products(q, k, v, mask, dropout)
-        else:
-            context = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=dropout)
-        contexts.append(context.transpose(1, 2))
-    return layout.groups.join(contexts)
-
-
-def _attend_by_products(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, dropout: float) -> Tensor:
-    """Attention as two batched products with the softmax between them: [B, H, T, D/H] each.
-
-    In bf16 on a CPU this is several times as fast as the fused kernel in the backward pass, and with dropout in both;
-    without either the fused kernel is several times as fast (docs/performance.md).
-    """
-    with torch.autocast("cpu", enabled=False):  # autocast would take the softmax to fp32
-        scores = torch.matmul(query * query.shape[-1] ** -0.5, key.transpose(-1, -2))  # [B, H, T, T]
-        if mask is not None:  # added in place: a fill would cost several passes, there and back
-            scores += torch.zeros_like(mask, dtype=scores.dtype).masked_fill(~mask, float("-inf"))
-        weights = torch.softmax(scores, dim=-1)
-        if not dropout:
-            return torch.matmul(weights, value)
-        if not draws_bytes(weights):
-            return torch.matmul(F.dropout(weights, dropout), value)
-        # Scaling what comes out, [B, H, T, D/H], spares a pass over the weights, [B, H, T, T].
-        return torch.matmul(drop(weights, dropout), value) * kept_scale(dropout)
 
 
 class Embeddings(nn.Module):
@@ -105,7 +68,15 @@ class SelfAttention(nn.Module):
     def forward(self, hidden: Tensor, layout: UnpaddedLayout) -> Tensor:
         """[R, D] -> [R, D]."""
         dropout = self.dropout_prob if self.training else 0.0
-        return attend(self.query(hidden), self.key(hidden), self.value(hidden), layout, self.num_heads, dropout)
+        return attend(self._projected(hidden), layout, self.num_heads, dropout)
+
+    def _projected(self, hidden: Tensor) -> Tensor:
+        """[R, D] -> [R, 3 D] queries, keys and values, by one product where nothing has replaced the three layers."""
+        layers = (self.query, self.key, self.value)
+        if any(type(layer) is not nn.Linear for layer in layers):  # adapters have
+            return torch.cat([layer(hidden) for layer in layers], dim=1)
+        weight = torch.cat([layer.weight for layer in layers])
+        return F.linear(hidden, weight, torch.cat([layer.bias for layer in layers]))
 
 
 class ResidualOutput(nn.Module):
@@ -279,7 +250,11 @@ class SpanBertModel(SpanBertPreTrainedModel):
                 f"({self.config.max_position_embeddings}): cut the text into shorter windows"
             )
         rows = [None if values is None else layout.to_rows(values) for values in (pieces, positions, segments)]
-        states: list[Tensor] = self.encoder(self.embeddings(*rows), layout, keep_all=keep_all)
+        hidden: Tensor = self.embeddings(*rows)
+        if hidden.device.type == "cpu" and torch.is_autocast_enabled("cpu"):
+            # Else the sums of the residuals would be fp32, and so all that layer normalisation reads and writes.
+            hidden = hidden.to(torch.get_autocast_dtype("cpu"))
+        states: list[Tensor] = self.encoder(hidden, layout, keep_all=keep_all)
         return [state[: layout.num_pieces] for state in states]
 
     def forward(

@@ -17,6 +17,7 @@ from transformers.activations import ACT2FN
 from spanbert.encoder import SpanBertConfig, SpanBertModel, SpanBertPreTrainedModel
 from spanbert.span_representations import boundary_representation
 from spanbert.tasks.pretraining.batches import PretrainingBatch
+from spanbert.tasks.pretraining.vocabulary_loss import Predicted, summed_losses
 from spanbert.training.contract import StepOutput
 
 SBO_POSITION_WIDTH = 200
@@ -69,6 +70,10 @@ class MaskedPieceHead(nn.Module):
         logits: Tensor = self.decoder(self.transform(states))
         return logits
 
+    def predicted(self, states: Tensor, labels: Tensor) -> Predicted:
+        """[M, D] states of masked pieces and their [M] labels -> what a loss without logits needs."""
+        return Predicted(self.transform(states), self.bias, labels)
+
 
 class SpanBoundaryHead(nn.Module):
     """Logits of a span's pieces from the two pieces outside it and their place in it (Joshi et al. 2019, section 3.2).
@@ -90,7 +95,16 @@ class SpanBoundaryHead(nn.Module):
     def forward(
         self, hidden: Tensor, left: Tensor, right: Tensor, span: Tensor, offset: Tensor, output_embeddings: Tensor
     ) -> Tensor:
-        """Logits of M span pieces.
+        """Logits [M, V] of M span pieces; the first arguments are those of `features`.
+
+        Args:
+            hidden, left, right, span, offset: see `features`.
+            output_embeddings: [V, D] the tied piece embeddings.
+        """
+        return F.linear(self.features(hidden, left, right, span, offset), output_embeddings, self.bias)
+
+    def features(self, hidden: Tensor, left: Tensor, right: Tensor, span: Tensor, offset: Tensor) -> Tensor:
+        """What is multiplied with the output embeddings.
 
         The first layer is linear in its three parts, so the boundary part is computed once a span and the position part
         once a row of the table, instead of once a piece.
@@ -100,19 +114,18 @@ class SpanBoundaryHead(nn.Module):
             left, right: [S] positions of the pieces just outside each span.
             span: [M] the span of each predicted piece.
             offset: [M] its place in the span, from 0.
-            output_embeddings: [V, D] the tied piece embeddings.
 
         Returns:
-            [M, V] logits.
+            [M, D].
         """
         boundaries = boundary_representation(hidden, left, right)  # [S, 2 D]
         num_boundary_features = boundaries.shape[-1]
         weight = self.linear1.weight
         of_span = F.linear(boundaries, weight[:, :num_boundary_features], self.linear1.bias)  # [S, D]
         of_place = F.linear(self.position_embeddings.weight, weight[:, num_boundary_features:])  # [positions, D]
-        features = self.layer_norm1(F.gelu(of_span.index_select(0, span) + of_place.index_select(0, offset)))
-        features = self.layer_norm2(F.gelu(self.linear2(features)))  # [M, D]
-        return F.linear(features, output_embeddings, self.bias)
+        features: Tensor = self.layer_norm1(F.gelu(of_span.index_select(0, span) + of_place.index_select(0, offset)))
+        second: Tensor = self.layer_norm2(F.gelu(self.linear2(features)))
+        return second
 
 
 class PretrainingHeads(nn.Module):
@@ -168,7 +181,7 @@ class SpanBertForPreTraining(SpanBertPreTrainedModel):
         return logits
 
     def span_boundary_logits(self, hidden: Tensor, left: Tensor, right: Tensor, span: Tensor, offset: Tensor) -> Tensor:
-        """Logits of span pieces from the span's boundaries; see `SpanBoundaryHead.forward`."""
+        """Logits of span pieces from the span's boundaries; see `SpanBoundaryHead.features`."""
         assert self.cls.sbo is not None, "this model has no span boundary head"
         logits: Tensor = self.cls.sbo(hidden, left, right, span, offset, self.bert.embeddings.word_embeddings.weight)
         return logits
@@ -182,20 +195,19 @@ class SpanBertForPreTraining(SpanBertPreTrainedModel):
         hidden = self.bert.encode(batch.pieces, batch.layout, batch.segments)  # [N, D]
         losses: dict[str, Tensor] = {}
         figures: dict[str, Tensor] = {}
-        logits = self.masked_piece_logits(hidden, batch.masked)  # [M, V]
-        losses["mlm"] = _summed_loss(logits, batch.labels)
-        if not self.training:
-            right = logits.argmax(-1) == batch.labels  # [M]
-            figures["mlm_correct"] = right.sum()
-            num_wrong = torch.zeros(batch.num_spans + 1, dtype=torch.int64, device=right.device)  # [S + 1]
-            num_wrong.index_add_(0, batch.span_of_masked, (~right).to(torch.int64))
-            figures["spans_correct"] = (num_wrong[: batch.num_spans] == 0).sum()
-        if self.cls.sbo is not None and batch.sbo is not None:
-            sbo = batch.sbo
-            logits = self.span_boundary_logits(hidden, sbo.left, sbo.right, sbo.span, sbo.offset)
-            losses["sbo"] = _summed_loss(logits, sbo.labels)
+        if self.training and hidden.device.type == "cpu":
+            losses = self._losses_without_logits(hidden, batch)
+        else:
+            logits = self.masked_piece_logits(hidden, batch.masked)  # [M, V]
+            losses["mlm"] = _summed_loss(logits, batch.labels)
             if not self.training:
-                figures["sbo_correct"] = (logits.argmax(-1) == sbo.labels).sum()
+                figures = _masked_piece_figures(logits, batch)
+            if self.cls.sbo is not None and batch.sbo is not None:
+                sbo = batch.sbo
+                logits = self.span_boundary_logits(hidden, sbo.left, sbo.right, sbo.span, sbo.offset)
+                losses["sbo"] = _summed_loss(logits, sbo.labels)
+                if not self.training:
+                    figures["sbo_correct"] = (logits.argmax(-1) == sbo.labels).sum()
         if self.cls.seq_relationship is not None and batch.next_sentence is not None and self.bert.pooler is not None:
             pooled = self.bert.pooler(hidden.index_select(0, batch.layout.starts))  # [B, D]
             logits = self.cls.seq_relationship(pooled)  # [B, 2]
@@ -203,6 +215,24 @@ class SpanBertForPreTraining(SpanBertPreTrainedModel):
             if not self.training:
                 figures["nsp_correct"] = (logits.argmax(-1) == batch.next_sentence).sum()
         return StepOutput(losses, figures)
+
+    def _losses_without_logits(self, hidden: Tensor, batch: PretrainingBatch) -> dict[str, Tensor]:
+        """The losses over the vocabulary, for training on a CPU (see `vocabulary_loss`)."""
+        heads = {"mlm": self.cls.predictions.predicted(hidden.index_select(0, batch.masked), batch.labels)}
+        if self.cls.sbo is not None and batch.sbo is not None:
+            sbo = batch.sbo
+            features = self.cls.sbo.features(hidden, sbo.left, sbo.right, sbo.span, sbo.offset)
+            heads["sbo"] = Predicted(features, self.cls.sbo.bias, sbo.labels)
+        embeddings = self.bert.embeddings.word_embeddings.weight
+        return dict(zip(heads, summed_losses(list(heads.values()), embeddings), strict=True))
+
+
+def _masked_piece_figures(logits: Tensor, batch: PretrainingBatch) -> dict[str, Tensor]:
+    """How many masked pieces, and whole masked spans, the [M, V] logits get right."""
+    right = logits.argmax(-1) == batch.labels  # [M]
+    num_wrong = torch.zeros(batch.num_spans + 1, dtype=torch.int64, device=right.device)  # [S + 1]
+    num_wrong.index_add_(0, batch.span_of_masked, (~right).to(torch.int64))
+    return {"mlm_correct": right.sum(), "spans_correct": (num_wrong[: batch.num_spans] == 0).sum()}
 
 
 def _summed_loss(logits: Tensor, labels: Tensor) -> Tensor:
