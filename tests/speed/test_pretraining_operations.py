@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,12 @@ from spanbert.tasks.pretraining.head import SpanBertForPreTraining
 from spanbert.tasks.pretraining.masking import MaskingConfig
 
 SBO_POSITIONS, SBO_WIDTH = 20, 200
+
+FEATURES = 64
+"""Features of a product with the vocabulary: the width, two columns a head and two for the shift, in steps of 32."""
+
+SHIFTED_BY = 1024
+"""Pieces whose logits tell how large a row's are."""
 
 
 @pytest.fixture(scope="module")
@@ -44,15 +51,27 @@ def batches(masked: MaskedCorpus, *, batch_size: int, steps: int) -> list[Pretra
     return [batch for step in range(steps) for batch in data.micro_batches(step, 0, 1)]
 
 
-def step(model: SpanBertForPreTraining, batch: PretrainingBatch, *, bf16: bool = False) -> OperationCounter:
+@dataclass(frozen=True)
+class Step:
+    """What a forward and a backward pass computed."""
+
+    forward: OperationCounter
+    backward: OperationCounter
+
+    @property
+    def num_calls(self) -> int:
+        return self.forward.num_calls + self.backward.num_calls
+
+
+def step(model: SpanBertForPreTraining, batch: PretrainingBatch, *, bf16: bool = False) -> Step:
     """A forward and a backward pass."""
-    counter = OperationCounter()
-    with counter:
-        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-            losses = model(batch).losses
+    counted = Step(OperationCounter(), OperationCounter())
+    with counted.forward, torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+        losses = model(batch).losses
+    with counted.backward:
         torch.stack(list(losses.values())).sum().backward()
     model.zero_grad(set_to_none=True)
-    return counter
+    return counted
 
 
 def with_filling(number: int) -> int:
@@ -61,43 +80,43 @@ def with_filling(number: int) -> int:
 
 
 def flops(vocabulary: int, *, pieces: int, masked: int, spans: int, boundary_targets: int) -> int:
-    """FLOPs of the products of a forward pass, attention's left out."""
+    """FLOPs of the products of a step, attention's left out: forward, and the gradients of both factors."""
     encoder = pieces * LAYERS * (4 * WIDTH * WIDTH + 2 * WIDTH * WIDE)
-    logits = WIDTH * WIDTH + WIDTH * vocabulary  # of a predicted piece: a transform, and the vocabulary
+    targets = masked + boundary_targets
     boundaries = spans * 2 * WIDTH * WIDTH + SBO_POSITIONS * SBO_WIDTH * WIDTH
-    return 2 * (encoder + (masked + boundary_targets) * logits + boundaries)
+    # The first pieces' logits are made twice: once to see how large they are.
+    logits = targets * FEATURES * (3 * vocabulary + min(SHIFTED_BY, vocabulary))
+    return 2 * (3 * (encoder + targets * WIDTH * WIDTH + boundaries) + logits)
 
 
 @pytest.mark.parametrize("bf16", [False, True])
 def test_a_step_computes_what_the_formula_says(
     bf16: bool, model: SpanBertForPreTraining, masked: MaskedCorpus, whole_corpus: Corpus
 ) -> None:
+    """And nothing a second time."""
     (batch,) = batches(masked, batch_size=32, steps=1)
-    counter = step(model, batch, bf16=bf16)
+    counted = step(model, batch, bf16=bf16)
     names = {"pieces": "pieces", "masked": "mlm", "spans": "spans", "boundary_targets": "sbo"}
     numbers = {name: batch.counts[count] for name, count in names.items()}
     least = flops(whole_corpus.vocab_size, **numbers)
     most = flops(whole_corpus.vocab_size, **{name: with_filling(number) for name, number in numbers.items()})
-    forward = sum(one.flops for one in counter.products if one.learning)
-    assert least <= forward <= most
-    # The gradients of both factors; nothing is computed a second time.
-    assert sum(one.flops for one in counter.products) == pytest.approx(3 * forward, rel=0.005)
+    assert least <= sum(one.flops for one in counted.forward.products + counted.backward.products) <= most
 
 
 def test_vocabulary_logits_are_for_masked_pieces_only(
     model: SpanBertForPreTraining, masked: MaskedCorpus, whole_corpus: Corpus
 ) -> None:
     (batch,) = batches(masked, batch_size=32, steps=1)
-    forward = [one for one in step(model, batch).products if one.learning]
-    logits = sum(one.rows for one in forward if one.columns == whole_corpus.vocab_size)
+    forward = step(model, batch).forward.products
+    made = sum(one.rows * one.columns for one in forward if one.inner == FEATURES)
+    logits = made / (whole_corpus.vocab_size + SHIFTED_BY)
     counts = batch.counts
     assert counts["mlm"] < counts["pieces"] / 5
     assert counts["mlm"] + counts["sbo"] <= logits <= with_filling(counts["mlm"]) + with_filling(counts["sbo"])
-    boundaries = [one for one in forward if one.inner >= 2 * WIDTH and one.columns == WIDTH]
+    boundaries = [one for one in forward if one.columns == WIDTH and one.inner in (2 * WIDTH, SBO_WIDTH)]
     of_spans = sum(one.rows for one in boundaries if one.inner == 2 * WIDTH)
     assert counts["spans"] <= of_spans <= with_filling(counts["spans"])
     assert sum(one.rows for one in boundaries if one.inner == SBO_WIDTH) == SBO_POSITIONS
-    assert {one.inner for one in boundaries} == {2 * WIDTH, SBO_WIDTH}
 
 
 def test_an_epoch_has_little_padding_and_few_shapes(
@@ -105,11 +124,11 @@ def test_an_epoch_has_little_padding_and_few_shapes(
 ) -> None:
     """Each new shape of a product takes memory for good (docs/performance.md)."""
     epoch = batches(masked, batch_size=16, steps=len(masked.stream) // 16)
-    counters = [step(model, batch, bf16=True) for batch in epoch]
+    steps = [step(model, batch, bf16=True) for batch in epoch]
     pieces = sum(batch.counts["pieces"] for batch in epoch)
-    attention = [one for counter in counters for one in counter.attention if one.learning]
-    products = [one for counter in counters for one in counter.products]
-    wide = [one for one in products if one.learning and one.columns == WIDE]
+    attention = [one for counted in steps for one in counted.forward.attention]
+    products = [one for counted in steps for one in counted.forward.products + counted.backward.products]
+    wide = [one for counted in steps for one in counted.forward.products if one.columns == WIDE]
     filled = sum(with_filling(batch.counts["pieces"]) for batch in epoch)
     assert pieces <= sum(one.rows for one in wide) / LAYERS <= filled
     share = padded_share(attention, heads=HEADS, layers=LAYERS, num_pieces=pieces)
@@ -117,7 +136,7 @@ def test_an_epoch_has_little_padding_and_few_shapes(
     lengths = {batch.counts["pieces"] for batch in epoch}
     assert len(lengths) >= 18  # all others would be shapes
     assert len({one.rows for one in wide}) <= 8
-    assert len({one.shape for one in products}) <= 85
+    assert len({one.shape for one in products}) <= 120
     assert len({(one.rows, one.length) for one in attention}) <= 16
 
 
@@ -162,4 +181,4 @@ def test_a_run_encodes_each_block_once_an_epoch_and_held_out_ones_once_a_validat
     trained = sum(one.num_pieces for one in encoded if one.learning)
     assert 2 * an_epoch <= trained < 2 * an_epoch + (steps * 32 - 2 * num_blocks) * 128
     assert sum(one.num_pieces for one in encoded if not one.learning) == 2 * pieces(held)[1]
-    assert counter.num_calls / steps <= 500, counter.num_calls / steps
+    assert counter.num_calls / steps <= 560, counter.num_calls / steps

@@ -55,7 +55,7 @@ def test_plain_lines_are_seldom_but_the_last_always_comes(capsys: pytest.Capture
 def test_the_live_line_fits_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     screen = io.StringIO()
     console = Console(file=screen, width=100, force_terminal=True, color_system=None)
-    monkeypatch.setattr("spanbert.training.progress.Console", lambda **_: console)
+    monkeypatch.setattr("rich.console.Console", lambda **_: console)
     with LiveReporter(4500) as reporter:
         reporter.begin(0)
         reporter.step(2000, FIGURES)
