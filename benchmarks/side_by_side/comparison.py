@@ -44,6 +44,7 @@ class Side:
         proves: whether its proof has to equal the first proving side's.
         python: the interpreter; None means ours.
         environment: variables for the process.
+        unit: of its speed, where that is not the comparison's: "GFLOP" of a ceiling, whose `run` then counts those.
     """
 
     key: str
@@ -53,6 +54,7 @@ class Side:
     proves: bool = False
     python: Path | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
+    unit: str | None = None
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -55,8 +56,12 @@ class Worker:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._pipe(self._process.stdin).close()
-        self._process.wait()
+        self._end()
+
+    def _end(self) -> int:
+        """Let the process end; its status."""
+        self._process.communicate()
+        return self._process.returncode
 
     def _ask(self, line: str) -> dict[str, Any]:
         stdin = self._pipe(self._process.stdin)
@@ -67,7 +72,7 @@ class Worker:
             pass  # it ended; below says so
         answer = self._pipe(self._process.stdout).readline()
         if not answer:
-            raise SystemExit(f"{self.side.name}: ended with {self._process.wait()}; --verbose shows what it wrote")
+            raise SystemExit(f"{self.side.name}: ended with {self._end()}; --verbose shows what it wrote")
         return dict(json.loads(answer))
 
     @staticmethod
@@ -112,7 +117,8 @@ def _require_equal(workers: Sequence[Worker], comparison: Comparison) -> None:
                 f"{comparison.name}: {worker.side.name} computes {len(proof)} numbers, not {len(proofs[0])}"
             )
         scale = max(1e-12, *(abs(number) for number in proofs[0]))
-        difference = max(abs(a - b) for a, b in zip(proofs[0], proof, strict=True)) / scale
+        differences = [abs(a - b) / scale for a, b in zip(proofs[0], proof, strict=True)]
+        difference = next((one for one in differences if math.isnan(one)), max(differences, default=0.0))
         if not difference <= comparison.tolerance:
             raise SystemExit(
                 f"{comparison.name}: {worker.side.name} and {workers[0].side.name} do not compute the same thing: they "

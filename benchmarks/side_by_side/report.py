@@ -52,6 +52,7 @@ def record_of(comparison: Comparison, results: Results, circumstances: Mapping[s
             {
                 "key": side.key,
                 "name": side.name,
+                "unit": side.unit,
                 "speed": _significant(results[side.key].speed),
                 "gflops": _gflops(comparison, side.key, results),
                 "seconds": [_significant(seconds) for seconds in results[side.key].rounds],
@@ -132,7 +133,7 @@ def details(record: Mapping[str, Any]) -> str:
         rows.append(
             [
                 side["name"],
-                f"{_value(side['speed'], '')}",
+                f"{_value(side['speed'], side['unit'] + '/s' if side['unit'] else '')}",
                 "" if side["gflops"] is None else f"{side['gflops']:,.0f}",
                 ", ".join(f"{seconds:.3g}" for seconds in side["seconds"]),
                 f"{side['loaded_mib']:,}",

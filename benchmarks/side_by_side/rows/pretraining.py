@@ -98,20 +98,20 @@ def _comparison(setting: _Setting, options: Options) -> Comparison:
         *_ceilings(setting, options.device),
     )
     share = setting.share_of_multiply
-    flop = setting.flop_per_piece()
+    gigaflop = setting.flop_per_piece() / 1e9
     aims = [
         Aim("speed, equal dropout", speed_ratio("ours", "peer"), least=setting.times_peer),
         Aim("speed, no dropout", speed_ratio("ours-plain", "peer-plain"), least=setting.times_peer),
         Aim("speed, defaults against defaults", speed_ratio("ours", "peer-default"), least=setting.times_peer),
         Aim(
             "share of the multiply, large square, no dropout",
-            lambda results: results["ours-plain"].speed * flop / results["square"].speed,
+            lambda results: results["ours-plain"].speed * gigaflop / results["square"].speed,
             least=share,
             unit="%",
         ),
         Aim(
             "share of the multiply, the model's own products, no dropout",
-            lambda results: results["ours-plain"].speed * flop / results["products"].speed,
+            lambda results: results["ours-plain"].speed * gigaflop / results["products"].speed,
             unit="%",
         ),
     ]
@@ -129,7 +129,7 @@ def _comparison(setting: _Setting, options: Options) -> Comparison:
         sides=sides,
         aims=tuple(aims),
         flop=_FLOP,
-        flop_per_unit=flop,
+        flop_per_unit=setting.flop_per_piece(),
         flop_sides=("ours", "ours-plain"),
         proof="MLM loss in fp32 and the norms of three of its gradients, with the same weights and without dropout",
         rounds=5,
@@ -164,11 +164,12 @@ def _ceilings(setting: _Setting, device: str) -> list[Side]:
     shared = {"device": device, "precision": setting.precision}
     square = [[0, side, side, side, 20 if device == "cuda" else 4]]
     return [
-        Side("square", f"multiply, {side} x {side} (FLOP/s)", "multiply", shared | {"products": square}),
+        Side("square", f"multiply, {side} x {side}", "multiply", shared | {"products": square}, unit="GFLOP"),
         Side(
             "products",
-            "multiply, all products of a step (FLOP/s)",
+            "multiply, all products of a step",
             "multiply",
             shared | {"products": setting.products()},
+            unit="GFLOP",
         ),
     ]
