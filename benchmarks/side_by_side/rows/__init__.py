@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from side_by_side.comparison import Comparison, Options
-from side_by_side.rows import prediction, pretraining, start
+from side_by_side.rows import coreference, growth, prediction, preparing, pretraining, processes, start
 
 ROWS: tuple[Callable[[Options], list[Comparison]], ...] = (
     pretraining.comparisons,
+    preparing.comparisons,
     prediction.comparisons,
+    coreference.comparisons,
+    processes.comparisons,
+    growth.comparisons,
     start.comparisons,
 )

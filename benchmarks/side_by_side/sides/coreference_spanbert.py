@@ -1,8 +1,11 @@
-"""The side of `spanbert` in `coreference_speed.py`: its model, its prediction loop, and its training step."""
+"""Coreference: our model with a random head, our prediction loop, and our training step.
+
+Settings: `job`, `predict`, `train` or `calibrate`; `precision`; `model`, a folder; those of
+`coreference_documents.write_documents` and of `coreference_shared`. Units are words.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import nullcontext
 from itertools import accumulate
 from pathlib import Path
@@ -10,8 +13,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from coreference_speed_worker import Job, serve
 
+from side_by_side.sides.coreference_documents import write_documents
+from side_by_side.sides.coreference_shared import Document, mention_bias, num_links, num_words, read_documents
+from side_by_side.worker import Job, serve
 from spanbert.finetuning.config import FinetuneConfig
 from spanbert.finetuning.data import FinetuneData, TrainingWindows
 from spanbert.predicting import Predictor
@@ -29,11 +34,11 @@ from spanbert.training.devices import (
 )
 from spanbert.training.optimizers import make_optimizer, parameter_groups
 
-_SHOWN_OPERATIONS = 10
+_MODULE = "coreference_spanbert"
 
 
-def make_example(number: int, document: dict[str, Any]) -> CoreferenceExample:
-    """A document of the parent: words, and clusters of first and last words."""
+def make_example(number: int, document: Document) -> CoreferenceExample:
+    """A document as our task reads it."""
     ends = list(accumulate(len(word) + 1 for word in document["words"]))
     spans = tuple(Span(end - 1 - len(word), end - 1) for word, end in zip(document["words"], ends, strict=True))
     clusters = [
@@ -48,7 +53,8 @@ class Side:
     def __init__(self, settings: dict[str, Any]) -> None:
         torch.set_num_threads(settings["threads"])
         self.settings = settings
-        self.examples = [make_example(number, document) for number, document in enumerate(settings["documents"])]
+        self.documents = read_documents(settings)
+        self.examples = [make_example(number, document) for number, document in enumerate(self.documents)]
         self.task = CoreferenceResolution(CoreferenceSettings())
         if settings["job"] == "train":
             self.task = self.task.learn(self.examples)
@@ -56,7 +62,7 @@ class Side:
         assert isinstance(model, SpanBertForCoreference)
         self.model = model
         with torch.no_grad():
-            model.mentions.output.bias += settings["mention_bias"]
+            model.mentions.output.bias.add_(mention_bias(settings, _MODULE))
 
     def predictor(self) -> Predictor[CoreferenceExample, CoreferencePrediction]:
         """What `spanbert predict` runs."""
@@ -72,21 +78,24 @@ class Side:
     def prediction(self) -> Job:
         """All documents; kept mentions are counted from the features, linked ones in the clusters."""
         predictor = self.predictor()
-        kept = pieces = 0
+        kept = sum(
+            len(window.values["slots"])
+            for example in self.examples
+            for window in self.task.features(example, self.tokenizer, training=False)
+        )
 
-        def run() -> list[CoreferencePrediction]:
-            return list(predictor.predict(self.examples))
+        def run() -> dict[str, Any]:
+            linked = sum(
+                len(cluster) for predicted in predictor.predict(self.examples) for cluster in predicted.clusters
+            )
+            return {
+                "units": num_words(self.documents),
+                "kept": kept,
+                "linked": linked,
+                "precision": predictor.precision,
+            }
 
-        def describe(predicted: Sequence[CoreferencePrediction]) -> dict[str, Any]:
-            nonlocal kept, pieces
-            if not kept:
-                for example in self.examples:
-                    for window in self.task.features(example, self.tokenizer, training=False):
-                        kept, pieces = kept + len(window.values["slots"]), pieces + len(window.pieces)
-            linked = sum(len(cluster) for one in predicted for cluster in one.clusters)
-            return {"kept": kept, "linked": linked, "pieces": pieces, "precision": predictor.precision}
-
-        return Job(run, describe)
+        return Job(run)
 
     def training(self) -> Job:
         """One epoch in the steps of `spanbert finetune coreference`; windows are made beforehand."""
@@ -119,54 +128,31 @@ class Side:
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
 
-        def run() -> int:
+        def run() -> dict[str, Any]:
             with deterministic(device):
                 for number in range(num_steps):
                     step(number)
-            return num_steps
+            return {"units": num_words(self.documents), "steps": num_steps, "precision": precision}
 
-        return Job(run, lambda steps: {"steps": steps, "precision": precision})
+        return Job(run)
 
     def calibration(self) -> Job:
         """What to add to the mention scores so that `num_links` mentions have an antecedent."""
         predictor = self.predictor()
 
-        def run() -> float:
+        def run() -> dict[str, Any]:
             best = [scored.scores[0]["antecedent_scores"][:, 1:].max(1) for scored in predictor.score(self.examples)]
-            # A score of a pair has the bias twice.
-            return -float(np.sort(np.concatenate(best))[::-1][self.settings["num_links"]]) / 2
+            last = np.sort(np.concatenate(best))[::-1][num_links(self.documents)]
+            return {"units": num_words(self.documents), "mention_bias": -float(last) / 2}  # a pair has the bias twice
 
-        return Job(run, lambda bias: {"mention_bias": bias})
-
-    def profile(self) -> Job:
-        """Where the time of prediction goes, by operation."""
-        predictor = self.predictor()
-        list(predictor.predict(self.examples))
-
-        def run() -> str:
-            with torch.profiler.profile(
-                activities=[torch.profiler.ProfilerActivity.CPU], record_shapes=True
-            ) as profile:
-                list(predictor.predict(self.examples))
-            return str(
-                profile.key_averages(group_by_input_shape=self.settings["shapes"]).table(
-                    sort_by="self_cpu_time_total", row_limit=_SHOWN_OPERATIONS, max_name_column_width=40
-                )
-            )
-
-        return Job(run, lambda table: {"table": table})
+        return Job(run)
 
 
 def load(settings: dict[str, Any]) -> Job:
     """The job that the settings name."""
+    write_documents(settings)
     side = Side(settings)
-    jobs = {
-        "predict": side.prediction,
-        "train": side.training,
-        "calibrate": side.calibration,
-        "profile": side.profile,
-    }
-    return jobs[settings["job"]]()
+    return {"predict": side.prediction, "train": side.training, "calibrate": side.calibration}[settings["job"]]()
 
 
 if __name__ == "__main__":

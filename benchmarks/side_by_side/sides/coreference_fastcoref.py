@@ -1,4 +1,7 @@
-"""The side of fastcoref in `coreference_speed.py`; runs in an environment with `fastcoref`, without `spanbert`.
+"""Coreference by fastcoref; runs in an environment with `fastcoref`, without `spanbert`.
+
+Settings: `job`, `predict`, `train` or `calibrate`; `precision`; `model`, a folder; those of `coreference_shared`. Units
+are words.
 
 The model is fastcoref's own `FCorefModel` with the head of the model that it publishes (`HEAD`), on the encoder of the
 comparison. It is put into fastcoref's own `FCoref` without that class's `__init__`, which loads a model from a folder.
@@ -21,12 +24,16 @@ from typing import Any
 import datasets
 import numpy as np
 import torch
-from coreference_speed_worker import Job, serve
-from fastcoref import CorefResult, FCoref, TrainingArgs
+from fastcoref import FCoref, TrainingArgs
 from fastcoref.coref_models.modeling_fcoref import FCorefModel
 from fastcoref.utilities.collate import DynamicBatchSampler, LeftOversCollator
 from fastcoref.utilities.coref_dataset import encode
 from transformers import AutoConfig, AutoModel, AutoTokenizer
+
+from side_by_side.sides.coreference_shared import mention_bias, num_links, num_words, read_documents
+from side_by_side.worker import Job, serve
+
+_MODULE = "coreference_fastcoref"
 
 HEAD = {"max_span_length": 30, "top_lambda": 0.25, "ffnn_size": 1024, "dropout_prob": 0.3, "max_segment_len": 512}
 """config.json of biu-nlp/f-coref, `coref_head`. (The package's own default for training keeps more: top_lambda 0.4.)"""
@@ -40,7 +47,7 @@ class Side:
         logging.disable(logging.INFO)
         datasets.disable_progress_bars()
         self.settings = settings
-        self.documents = settings["documents"]
+        self.documents = read_documents(settings)
         config = AutoConfig.from_pretrained(settings["model"])
         config.coref_head = HEAD
         FCorefModel.all_tied_weights_keys = {}
@@ -48,7 +55,7 @@ class Side:
         model = FCorefModel(config)
         model.base_model.load_state_dict(AutoModel.from_pretrained(settings["model"]).state_dict())
         with torch.no_grad():
-            model.mention_start_classifier.bias += settings["mention_bias"]
+            model.mention_start_classifier.bias += mention_bias(settings, _MODULE)
         self.peer = peer = FCoref.__new__(FCoref)
         peer.device, peer.n_gpu, peer.seed = torch.device("cpu"), 0, 42
         peer.enable_progress_bar = False
@@ -66,25 +73,17 @@ class Side:
 
     def prediction(self) -> Job:
         """`FCoref.predict` of all documents, in its default batches."""
-        texts = [document["words"] for document in self.documents]
-
-        def run() -> list[CorefResult]:
-            with self.autocast():
-                return self.peer.predict(texts, is_split_into_words=True)
-
-        def describe(results: list[CorefResult]) -> dict[str, Any]:
-            lengths = self._lengths()
-            return {
-                "kept": sum(int(length * HEAD["top_lambda"]) for length in lengths),
-                "linked": sum(len(cluster) for result in results for cluster in result.clusters),
-                "pieces": sum(lengths),
-            }
-
-        return Job(run, describe)
-
-    def _lengths(self) -> list[int]:
         words = [document["words"] for document in self.documents]
-        return [len(ids) for ids in self.peer.tokenizer(words, is_split_into_words=True)["input_ids"]]
+        lengths = [len(ids) for ids in self.peer.tokenizer(words, is_split_into_words=True)["input_ids"]]
+        kept = sum(int(length * HEAD["top_lambda"]) for length in lengths)
+
+        def run() -> dict[str, Any]:
+            with self.autocast():
+                results = self.peer.predict(words, is_split_into_words=True)
+            linked = sum(len(cluster) for result in results for cluster in result.clusters)
+            return {"units": num_words(self.documents), "kept": kept, "linked": linked}
+
+        return Job(run)
 
     def training(self) -> Job:
         """One epoch as in `CorefTrainer.train`."""
@@ -106,7 +105,7 @@ class Side:
             self._groups(args), lr=args.learning_rate, betas=(args.adam_beta1, args.adam_beta2), eps=args.adam_epsilon
         )
 
-        def run() -> int:
+        def run() -> dict[str, Any]:
             for batch in batches:
                 model.zero_grad()
                 model.train()
@@ -114,9 +113,9 @@ class Side:
                     outputs = model(batch, gold_clusters=batch["gold_clusters"], return_all_outputs=False)
                 outputs[0].backward()
                 optimizer.step()
-            return len(batches)
+            return {"units": num_words(self.documents), "steps": len(batches)}
 
-        return Job(run, lambda steps: {"steps": steps})
+        return Job(run)
 
     def _groups(self, args: TrainingArgs) -> list[dict[str, Any]]:
         groups: dict[tuple[bool, bool], list[torch.nn.Parameter]] = {}
@@ -137,17 +136,17 @@ class Side:
         """What to add to the mention scores so that `num_links` mentions have an antecedent."""
         peer = self.peer
 
-        def run() -> float:
+        def run() -> dict[str, Any]:
             best = []
             texts = [document["words"] for document in self.documents]
             dataset = peer._create_dataset(texts, is_split_into_words=True)
             with torch.no_grad():
                 for batch in peer._prepare_batches(dataset, 10000):
                     best.append(peer.model(batch, return_all_outputs=True)[-1][..., :-1].amax(-1).flatten().numpy())
-            # A score of a pair has the bias twice.
-            return -float(np.sort(np.concatenate(best))[::-1][self.settings["num_links"]]) / 2
+            last = np.sort(np.concatenate(best))[::-1][num_links(self.documents)]
+            return {"units": num_words(self.documents), "mention_bias": -float(last) / 2}  # a pair has the bias twice
 
-        return Job(run, lambda bias: {"mention_bias": bias})
+        return Job(run)
 
 
 def load(settings: dict[str, Any]) -> Job:
