@@ -41,8 +41,8 @@ class Predicted(NamedTuple):
 def summed_losses(heads: Sequence[Predicted], embeddings: Tensor) -> list[Tensor]:
     """The summed cross-entropy of each head; all share the output embeddings [V, D].
 
-    Computed in the precision of autocast, or else of the embeddings; sums over the vocabulary are in fp32 for each
-    1,024 pieces' worth of products, losses in fp32.
+    Products are in the precision of autocast, or else of the embeddings; what they give for each 1,024 pieces is added
+    up in fp32, and the losses are fp32.
     """
     numbers = [len(head.labels) for head in heads]
     head_of_row = torch.repeat_interleave(torch.arange(len(heads)), torch.tensor(numbers))
