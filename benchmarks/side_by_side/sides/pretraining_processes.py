@@ -21,6 +21,7 @@ from spanbert.training.record import read_history
 
 _UNITS = 100_000
 _PROVEN_STEPS = 4
+_PROVEN_BLOCKS = 6
 
 
 def load(settings: dict[str, Any]) -> Job:
@@ -35,20 +36,22 @@ def load(settings: dict[str, Any]) -> Job:
         if settings["processes"] > 1:
             launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={settings['processes']}"]
         words = ["pretrain", str(corpus), "--output", str(output), "--overwrite", "--device", "cpu", "--size", "mini"]
-        words += ["--batch-size", str(settings["batch_size"]), "--threads", str(settings["threads_each"]), "--quiet"]
+        words += ["--threads", str(settings["threads_each"]), "--held-out", "0", "--quiet"]
         _run([*launcher, "-m", "spanbert", *words, *options], settings["threads_each"])
         return [row for row in read_history(output / "history.jsonl") if row["set"] == "training"]
 
     def prove() -> list[float]:
-        rows = pretrain("--steps", str(_PROVEN_STEPS), "--log-every", "1", "--dropout", "0", "--precision", "fp32")
+        exact = ["--dropout", "0", "--precision", "fp32", "--batch-size", str(_PROVEN_BLOCKS)]
+        rows = pretrain("--steps", str(_PROVEN_STEPS), "--log-every", "1", *exact)
         return [float(row[name]) for row in rows for name in ("mlm_loss", "sbo_loss")]
 
     def run() -> dict[str, Any]:
-        rows = pretrain("--steps", str(settings["steps"]), "--log-every", str(settings["log_every"]))
+        steps = ["--steps", str(settings["steps"]), "--log-every", str(settings["log_every"])]
+        rows = pretrain(*steps, "--batch-size", str(settings["batch_size"]))
         speed = statistics.harmonic_mean([row["pieces_per_second"] for row in rows[1:]])
         return {"units": _UNITS, "seconds": _UNITS / speed}
 
-    return Job(run, prove)
+    return Job(run, prove, warm_up=0)  # every run is a new process
 
 
 def _run(words: list[str], threads: int) -> None:
