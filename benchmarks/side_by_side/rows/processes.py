@@ -37,8 +37,8 @@ def comparisons(options: Options) -> list[Comparison]:
                 f"`spanbert pretrain` of a new 4 x 256 model on {source_words(options)}, {_BATCH_SIZE} blocks of 128 "
                 f"pieces a step, the same in all, {_STEPS} steps, defaults otherwise. Two processes (torchrun, gloo, "
                 f"DDP) of {_threads(half)} take half of each step; one process has {_threads(2 * half)}. Speed is what "
-                f"the run writes into history.jsonl after its first {_LOG_EVERY} steps: start, validation and saving are "
-                "not in it. Seconds are those of 100,000 pieces"
+                f"the run writes into history.jsonl after its first {_LOG_EVERY} steps: start, validation and "
+                "saving are not in it. Seconds are those of 100,000 pieces"
             ),
             unit="pieces",
             sides=(
