@@ -26,106 +26,61 @@ from typing import Any
 import numpy as np
 import torch
 import transformers
-from torch import nn
-from torch.utils.data import DataLoader
+from yardstick_loop import PlainLoop
 from yardstick_spanbert import figures_of, run_spanbert
-from yardstick_tasks import TASKS, Features, Logits, YardstickTask, load_class
+from yardstick_tasks import TASKS, Features
 
 PLAIN = ("padded-fp32", "padded-bf16", "dynamic-fp32", "dynamic-bf16")
 OURS = ("spanbert", "spanbert-fp32", "spanbert-bf16")
 
 
-class PlainLoop:
-    """A model, its tokenizer and the loop around it, as the examples of `transformers` are written."""
-
-    def __init__(self, task: YardstickTask, options: argparse.Namespace) -> None:
-        self.task = task
-        self.options = options
-        self.device = torch.device("cuda" if torch.cuda.is_available() and options.device != "cpu" else "cpu")
-        padded, precision = options.variant.split("-")
-        self.padding = "max_length" if padded == "padded" else False
-        self.autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=precision == "bf16")
-        transformers.set_seed(options.seed)
-        self.tokenizer = transformers.AutoTokenizer.from_pretrained(options.model)
-        self.tokenizer.add_tokens(list(task.added_pieces))
-        labels = {} if task.model_class.endswith("QuestionAnswering") else {"num_labels": task.num_labels}
-        self.model = load_class(task.model_class).from_pretrained(options.model, **labels)
-        if task.added_pieces:
-            self.model.resize_token_embeddings(len(self.tokenizer))
-        self.model.to(self.device)
-
-    def loader(self, features: Features, *, shuffle: bool) -> DataLoader[Any]:
-        """Batches of the tensors that the model takes."""
-        inputs = {*self.tokenizer.model_input_names, "labels", "start_positions", "end_positions"}
-        rows = [{key: value for key, value in feature.items() if key in inputs} for feature in features]
-        collate = transformers.default_data_collator if self.padding else load_class(self.task.collator)(self.tokenizer)
-        return DataLoader(rows, batch_size=self.options.batch_size, shuffle=shuffle, collate_fn=collate)
-
-    def optimizer(self) -> torch.optim.Optimizer:
-        """AdamW; weight decay not on biases and LayerNorm."""
-        plain = [p for name, p in self.model.named_parameters() if "bias" in name or "LayerNorm" in name]
-        other = [p for name, p in self.model.named_parameters() if not ("bias" in name or "LayerNorm" in name)]
-        groups = [{"params": other, "weight_decay": 0.01}, {"params": plain, "weight_decay": 0.0}]
-        return torch.optim.AdamW(groups, lr=self.options.learning_rate)
-
-    def train(self, features: Features) -> dict[str, Any]:
-        """All epochs, or --max-steps."""
-        loader = self.loader(features, shuffle=True)
-        optimizer = self.optimizer()
-        steps = len(loader) * self.options.epochs
-        schedule = transformers.get_scheduler("linear", optimizer, round(0.1 * steps), steps)
-        most = min(steps, self.options.max_steps or steps)
-        self.model.train()
-        ends = [time.perf_counter()]
-        pieces = [0]
-        while len(ends) <= most:
-            for batch in loader:
-                with self.autocast:
-                    loss = self.model(**{key: value.to(self.device) for key, value in batch.items()}).loss
-                loss.backward()
-                nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-                optimizer.step()
-                schedule.step()
-                optimizer.zero_grad()
-                pieces.append(int(batch["attention_mask"].sum()))
-                if self.device.type == "cuda":
-                    torch.cuda.synchronize()
-                ends.append(time.perf_counter())
-                if len(ends) > most:
-                    break
-        warm = 2 if most < steps and most > 2 else 0
-        seconds = ends[-1] - ends[warm]
-        return {
-            "training_seconds": round(seconds * steps / (most - warm), 1),
-            "extrapolated": most < steps,
-            "steps": most,
-            "training_pieces_per_second": round(sum(pieces[warm + 1 :]) / seconds),
-        }
-
-    @torch.no_grad()
-    def predict(self, features: Features) -> Logits:
-        """The outputs for every window."""
-        self.model.eval()
-        logits: Logits = []
-        for batch in self.loader(features, shuffle=False):
-            with self.autocast:
-                output = self.model(**{key: value.to(self.device) for key, value in batch.items()})
-            names = [name for name in output if name.endswith("logits")]
-            logits += zip(*(output[name].float().cpu().numpy() for name in names), strict=True)
-        return logits
+def train(loop: PlainLoop, features: Features, options: argparse.Namespace) -> dict[str, Any]:
+    """All epochs, or --max-steps."""
+    loader = loop.loader(features, shuffle=True)
+    steps = len(loader) * options.epochs
+    schedule = loop.schedule(steps)
+    most = min(steps, options.max_steps or steps)
+    loop.model.train()
+    ends = [time.perf_counter()]
+    pieces = [0]
+    while len(ends) <= most:
+        for batch in loader:
+            loop.step(batch, schedule)
+            pieces.append(int(batch["attention_mask"].sum()))
+            if loop.device.type == "cuda":
+                torch.cuda.synchronize()
+            ends.append(time.perf_counter())
+            if len(ends) > most:
+                break
+    warm = 2 if most < steps and most > 2 else 0
+    seconds = ends[-1] - ends[warm]
+    return {
+        "training_seconds": round(seconds * steps / (most - warm), 1),
+        "extrapolated": most < steps,
+        "steps": most,
+        "training_pieces_per_second": round(sum(pieces[warm + 1 :]) / seconds),
+    }
 
 
 def run_plain(options: argparse.Namespace) -> dict[str, Any]:
     """Train, predict and score in the way of the examples."""
     begin = time.perf_counter()
     task = TASKS[options.task](options.train, options.test, options.train_limit, options.test_limit)
-    loop = PlainLoop(task, options)
+    loop = PlainLoop(
+        task,
+        options.model,
+        options.variant,
+        torch.device("cuda" if torch.cuda.is_available() and options.device != "cpu" else "cpu"),
+        seed=options.seed,
+        batch_size=options.batch_size,
+        learning_rate=options.learning_rate,
+    )
     if options.max_length is not None:
         task.max_length = options.max_length  # type: ignore[misc]  # the class has the default
     features = task.features(loop.tokenizer, task.train, loop.padding, training=True)
     record: dict[str, Any] = {"training_windows": len(features)}
     record["preparation_seconds"] = round(time.perf_counter() - begin, 1)
-    record |= loop.train(features)
+    record |= train(loop, features, options)
     if options.max_steps is None or options.predict:
         begin = time.perf_counter()
         test = task.features(loop.tokenizer, task.test, loop.padding, training=False)
