@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -69,9 +70,7 @@ def test_attention_is_that_of_each_window_by_itself(lengths: list[int]) -> None:
     torch.manual_seed(0)
     rows = torch.randn(layout.num_rows, 3 * 32)
     windows = PaddedWindows.of(layout)
-    in_fp32 = PaddedWindows(
-        windows.shapes, [None if mask is None else mask.float() for mask in windows.masks], windows.row, windows.place
-    )
+    in_fp32 = replace(windows, masks=[None if mask is None else mask.float() for mask in windows.masks])
     found = in_fp32.attend(rows, num_heads=2)
     assert found.shape == (layout.num_rows, 32)
     for start, length in zip(layout.starts.tolist(), lengths, strict=True):
@@ -79,6 +78,21 @@ def test_attention_is_that_of_each_window_by_itself(lengths: list[int]) -> None:
         weights = torch.softmax(query @ key.transpose(1, 2) / 4, dim=-1)
         expected = (weights @ value).transpose(0, 1).reshape(length, 32)
         torch.testing.assert_close(found[start : start + length], expected, atol=1e-5, rtol=0)
+
+
+@needs_bf16
+@pytest.mark.parametrize("lengths", LENGTHS)
+def test_first_pieces_alone_have_the_states_they_have_among_all(lengths: list[int]) -> None:
+    layers, hidden, layout = layers_and_layout(small_model(), lengths)
+    with torch.inference_mode():
+        exact = layers(hidden, layout)[-1]
+        full = PackedLayers(layers, "gelu")(hidden, layout)[-1]
+        first = PackedLayers(layers, "gelu", only_first_pieces=True)(hidden, layout)[-1]
+    starts = layout.starts
+    torch.testing.assert_close(first[starts], full[starts], atol=0.04, rtol=0)  # a few units of bf16 at most
+    assert distance(first[starts], exact[starts]) < max(1.5 * distance(full[starts], exact[starts]), 0.01)
+    others = torch.ones(len(first), dtype=torch.bool).index_fill(0, starts, False)
+    assert not first[others].any()
 
 
 @needs_bf16

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import torch
 from tiny_classifier import tiny_classifier
 
 from spanbert.errors import ConfigurationError
+from spanbert.packed_encoder import can_pack
 from spanbert.predicting import Predictor
 from spanbert.task_checkpoints import load_task_model
 from spanbert.tasks.classification.examples import ClassificationExample
@@ -128,6 +130,68 @@ def test_threads_share_a_predictor_and_nothing_in_it_changes(make: Any) -> None:
     assert all(one == expected for one in found)
     assert not predictor.model.training
     assert all(torch.equal(before[name], value) for name, value in predictor.model.state_dict().items())
+
+
+@pytest.fixture
+def make_packed(make: Any) -> Iterator[Any]:
+    """As `make`, in bf16; torch's number of threads is put back at the end."""
+    threads = torch.get_num_threads()
+    predictor = make()
+    if not can_pack(predictor.model.bert.encoder, "gelu") or make(precision="auto").precision != "bf16":
+        pytest.skip("this processor's library has no bf16 products")
+    yield lambda **options: make(precision="bf16", **options)
+    torch.set_num_threads(threads)
+
+
+def labels(predictor: Predictor[Any, Any], examples: Iterable[ClassificationExample]) -> list[list[float]]:
+    return [scored.scores[0]["labels"].ravel().tolist() for scored in predictor.score(examples)]
+
+
+def test_scores_are_the_same_whatever_the_number_of_threads(make_packed: Any) -> None:
+    expected = labels(make_packed(threads=1, batch_pieces=64), EXAMPLES)
+    for threads in (2, 3):
+        predictor = make_packed(threads=threads, batch_pieces=64)
+        for _ in range(3):
+            assert labels(predictor, EXAMPLES) == expected
+            assert torch.get_num_threads() == threads
+        with ThreadPoolExecutor(3) as pool:
+            assert all(found == expected for found in pool.map(labels, [predictor] * 3, [EXAMPLES] * 3))
+    assert labels(make_packed(threads=2, batch_pieces=64), [example(0, 200), *EXAMPLES]) == labels(
+        make_packed(threads=1, batch_pieces=64), [example(0, 200), *EXAMPLES]
+    )
+
+
+def test_batches_are_computed_by_workers_with_one_thread_each_and_a_single_one_by_all(
+    make_packed: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[bool, int]] = []
+    predictor = make_packed(threads=2, batch_pieces=64)
+    score = predictor.model.score
+
+    def noting(*args: Any) -> Any:
+        seen.append((threading.current_thread() is threading.main_thread(), torch.get_num_threads()))
+        return score(*args)
+
+    monkeypatch.setattr(predictor.model, "score", noting)
+    labels(predictor, EXAMPLES)
+    assert len(seen) > 2
+    assert set(seen) == {(False, 1)}
+    seen.clear()
+    labels(predictor, EXAMPLES[:1])
+    labels(predictor, [example(0, 200)])  # of several passes
+    assert set(seen) == {(True, 2)}
+
+
+def test_an_error_in_a_worker_is_the_callers(make_packed: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    predictor = make_packed(threads=2, batch_pieces=64)
+
+    def failing(*_: Any) -> Any:
+        raise RuntimeError("no memory")
+
+    monkeypatch.setattr(predictor.model, "score", failing)
+    with pytest.raises(RuntimeError, match="no memory"):
+        labels(predictor, EXAMPLES)
+    assert torch.get_num_threads() == 2
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")

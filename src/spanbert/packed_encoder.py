@@ -3,7 +3,8 @@
 Autocast takes weights to bf16 at every start, and LayerNorm and what is added before it to fp32 in every layer. Here
 weights are in bf16 once, in the order in which oneDNN multiplies; query, key and value are one product; bias, GELU and
 the residual are part of the product before them; everything between is bf16, and attention's padding is gathered in one
-step. docs/performance.md has what this brings.
+step. Where a head reads only the first piece of each window, the last layer computes no other. docs/performance.md has
+what this brings.
 """
 
 from __future__ import annotations
@@ -18,9 +19,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from spanbert.encoder import Layer, LayerStack
+from spanbert.attention import fused_attention
+from spanbert.encoder import Layer, LayerStack, SelfAttention
 from spanbert.task_model import TaskModel
-from spanbert.unpadded import UnpaddedLayout
+from spanbert.unpadded import UnpaddedLayout, few_sizes
 
 _FUSED_ACTIVATIONS = {"gelu": ("gelu", "none"), "gelu_new": ("gelu", "tanh"), "relu": ("relu", "")}
 """By `hidden_act`, what oneDNN calls it: the activation and its algorithm."""
@@ -42,7 +44,9 @@ def with_packed_layers(model: TaskModelT) -> TaskModelT:
         return model
     view = _shallow_copy(model)
     view._modules["bert"] = bert = _shallow_copy(model.bert)
-    bert._modules["encoder"] = PackedLayers(model.bert.encoder, hidden_act)
+    bert._modules["encoder"] = PackedLayers(
+        model.bert.encoder, hidden_act, only_first_pieces=model.reads_only_first_pieces
+    )
     return view
 
 
@@ -62,12 +66,18 @@ class PackedLayers(nn.Module):
     """Computes what a `LayerStack` does, from copies of its weights. Threads can share it.
 
     The copies are made when they are needed first, and anew after a parameter was changed.
+
+    Args:
+        layers: whose weights to copy.
+        hidden_act: `hidden_act` of the configuration.
+        only_first_pieces: the last states of each window's first piece are right, all others 0.
     """
 
-    def __init__(self, layers: LayerStack, hidden_act: str) -> None:
+    def __init__(self, layers: LayerStack, hidden_act: str, *, only_first_pieces: bool = False) -> None:
         super().__init__()
         self._original = (layers,)  # in a tuple: its parameters are not this module's
         self._hidden_act = hidden_act
+        self._only_first_pieces = only_first_pieces
         self._packed: _Packed | None = None
         self._lock = threading.Lock()
 
@@ -85,7 +95,10 @@ class PackedLayers(nn.Module):
         with self._lock:
             state = [(parameter.data_ptr(), parameter._version) for parameter in original.parameters()]
             if self._packed is None or self._packed.state != state:
-                self._packed = _Packed([_PackedLayer(layer, self._hidden_act) for layer in _layers_of(original)], state)
+                *others, last = _layers_of(original)
+                packed = [_PackedLayer(layer, self._hidden_act) for layer in others]
+                last_type = _FirstPiecesLayer if self._only_first_pieces else _PackedLayer
+                self._packed = _Packed([*packed, last_type(last, self._hidden_act)], state)
             return self._packed.layers
 
 
@@ -99,25 +112,30 @@ class PaddedWindows:
         row: [P] for each padded piece of all groups the row it is made from, any where it is none; None where rows and
             padded pieces are the same.
         place: [R] the inverse; any for rows that are no pieces.
+        first_rows: [b] the row of each window's first piece; b >= B is one of few sizes, and what is behind B any row.
+        order: [B] the windows in the order in which they stand in the groups.
     """
 
     shapes: Sequence[tuple[int, int]]
     masks: Sequence[Tensor | None]
     row: Tensor | None
     place: Tensor | None
+    first_rows: Tensor
+    order: Tensor
 
     @classmethod
     def of(cls, layout: UnpaddedLayout) -> PaddedWindows:
         """From a layout on the CPU."""
         groups = layout.groups
         masks = [None if mask is None else _added(mask) for mask in groups.masks]
+        first_rows = F.pad(layout.starts, (0, few_sizes(layout.num_windows) - layout.num_windows))
         if groups.index is None:
-            return cls(groups.shapes, masks, None, None)
+            return cls(groups.shapes, masks, None, None, first_rows, torch.arange(layout.num_windows))
         place = groups.index.clone()
         place[groups.num_pieces :] = 0
         row = torch.zeros(sum(number * length for number, length in groups.shapes), dtype=torch.int64)
         row[place[: groups.num_pieces]] = torch.arange(groups.num_pieces)
-        return cls(groups.shapes, masks, row, place)
+        return cls(groups.shapes, masks, row, place, first_rows, place[layout.starts].argsort())
 
     def attend(self, query_key_value: Tensor, num_heads: int) -> Tensor:
         """[R, 3 D] -> [R, D].
@@ -125,19 +143,33 @@ class PaddedWindows:
         In the padding stand the numbers of some piece instead of zeros, which spares filling it: as keys they are
         masked, and what they ask for is not looked at.
         """
-        padded = query_key_value if self.row is None else query_key_value.index_select(0, self.row)
         contexts = []
-        start = 0
-        for (number, length), mask in zip(self.shapes, self.masks, strict=True):
-            group = padded[start : start + number * length].view(number, length, 3, num_heads, -1)
-            start += number * length
-            query, key, value = group.permute(2, 0, 3, 1, 4).unbind(0)
-            context = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
-            contexts.append(context.transpose(1, 2).reshape(number * length, -1))
+        for (query, key, value), mask in zip(self._by_group(query_key_value, 3, num_heads), self.masks, strict=True):
+            contexts.append(fused_attention(query, key, value, mask).transpose(1, 2).flatten(2).flatten(0, 1))
         joined = contexts[0] if len(contexts) == 1 else torch.cat(contexts)
         if self.place is not None:
             return joined.index_select(0, self.place)
         return F.pad(joined, (0, 0, 0, len(query_key_value) - len(joined)))
+
+    def attend_first(self, query: Tensor, key_value: Tensor, num_heads: int) -> Tensor:
+        """[b, D] queries of `first_rows` and [R, 2 D] keys and values of all rows -> [b, D]."""
+        queries = query.index_select(0, self.order).view(len(self.order), num_heads, 1, -1)
+        contexts = []
+        start = 0
+        for (key, value), mask in zip(self._by_group(key_value, 2, num_heads), self.masks, strict=True):
+            of_group = queries[start : start + len(key)]
+            start += len(key)
+            contexts.append(fused_attention(of_group, key, value, mask).flatten(1))
+        return torch.zeros_like(query).index_copy_(0, self.order, torch.cat(contexts))
+
+    def _by_group(self, rows: Tensor, parts: int, num_heads: int) -> Iterator[Sequence[Tensor]]:
+        """[R, parts * D] -> for each group `parts` tensors [B, H, T, D/H]."""
+        padded = rows if self.row is None else rows.index_select(0, self.row)
+        start = 0
+        for number, length in self.shapes:
+            group = padded[start : start + number * length].view(number, length, parts, num_heads, -1)
+            start += number * length
+            yield group.permute(2, 0, 3, 1, 4).unbind(0)
 
 
 class _PackedLinear:
@@ -167,8 +199,8 @@ class _PackedLayer:
     def __init__(self, layer: Layer, hidden_act: str) -> None:
         attention = layer.attention
         self._num_heads = attention.self.num_heads
+        self._pack_projections(attention.self)
         self._activation = _FUSED_ACTIVATIONS[hidden_act]
-        self._query_key_value = _PackedLinear(attention.self.query, attention.self.key, attention.self.value)
         self._attended = _PackedLinear(attention.output.dense)
         self._attended_norm = attention.output.LayerNorm
         self._intermediate = _PackedLinear(layer.intermediate.dense)
@@ -176,11 +208,31 @@ class _PackedLayer:
         self._output_norm = layer.output.LayerNorm
 
     def __call__(self, hidden: Tensor, windows: PaddedWindows) -> Tensor:
-        context = windows.attend(self._query_key_value(hidden), self._num_heads)
+        return self._after_attention(windows.attend(self._query_key_value(hidden), self._num_heads), hidden)
+
+    def _pack_projections(self, attention: SelfAttention) -> None:
+        self._query_key_value = _PackedLinear(attention.query, attention.key, attention.value)
+
+    def _after_attention(self, context: Tensor, hidden: Tensor) -> Tensor:
         hidden = self._attended_norm(self._attended.add(context, hidden))
         between = self._intermediate(hidden, self._activation)
         normalised: Tensor = self._output_norm(self._output.add(between, hidden))
         return normalised
+
+
+class _FirstPiecesLayer(_PackedLayer):
+    """The same for the first piece of each window, and 0 for all others."""
+
+    def __call__(self, hidden: Tensor, windows: PaddedWindows) -> Tensor:
+        first = hidden.index_select(0, windows.first_rows)
+        context = windows.attend_first(self._query(first), self._key_value(hidden), self._num_heads)
+        number = len(windows.order)
+        computed = self._after_attention(context, first)[:number]
+        return torch.zeros_like(hidden).index_copy_(0, windows.first_rows[:number], computed)
+
+    def _pack_projections(self, attention: SelfAttention) -> None:
+        self._query = _PackedLinear(attention.query)
+        self._key_value = _PackedLinear(attention.key, attention.value)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from spanbert.batching import TaskBatch, collate, cut_batches
+from spanbert.core_workers import core_workers
 from spanbert.errors import ConfigurationError
 from spanbert.packed_encoder import with_packed_layers
 from spanbert.task import ExampleT, PredictionT, Scored, Task, Window
@@ -68,6 +69,7 @@ class Predictor(Generic[ExampleT, PredictionT]):
         nn.Module.to(model, self.device)  # PreTrainedModel's own `to` has no types
         model.train(False)
         packs = self.device.type == "cpu" and self.precision == "bf16"
+        self._computes_side_by_side = packs and torch.get_num_threads() > 1
         self._encoding_model = with_packed_layers(model) if packs else model
         self.task = task
         self.tokenizer = tokenizer
@@ -107,25 +109,39 @@ class Predictor(Generic[ExampleT, PredictionT]):
         else:
             units = [windows for _, windows in held]
         scores: list[list[Rows]] = [[] for _ in units]
-        autocast = torch.autocast(self.device.type, torch.bfloat16) if self.precision == "bf16" else nullcontext()
-        with torch.inference_mode(), autocast:
-            for chosen in cut_batches(units, self.batch_pieces):
-                batch_units = [units[number] for number in chosen]
-                computed = self._score_batch(batch_units)
-                for number, unit in zip(chosen, batch_units, strict=True):
-                    scores[number], computed = computed[: len(unit)], computed[len(unit) :]
+        batches = list(cut_batches(units, self.batch_pieces))
+        for chosen, computed in zip(batches, self._score_batches(units, batches), strict=True):
+            for number in chosen:
+                scores[number], computed = computed[: len(units[number])], computed[len(units[number]) :]
         rows = iter([window for unit in scores for window in unit])
         for example, windows in held:
             yield Scored(example, windows, [next(rows) for _ in windows])
 
+    def _score_batches(
+        self, units: Sequence[Sequence[Window]], batches: Sequence[npt.NDArray[np.int64]]
+    ) -> list[list[Rows]]:
+        """For each batch the scores of its windows, in order."""
+        of_batches = [[units[number] for number in chosen] for chosen in batches]
+        if self._computes_side_by_side and len(batches) > 1 and not any(map(self._is_long, units)):
+            with core_workers() as executor:
+                return list(executor.map(self._score_batch, of_batches))
+        # All cores compute one batch after the other. A long unit would keep one core busy while others have no work.
+        return [self._score_batch(of_batch) for of_batch in of_batches]
+
     def _score_batch(self, units: Sequence[Sequence[Window]]) -> list[Rows]:
         """The scores of every window of a batch, in order."""
-        batch = collate(units).to(self.device)
-        if batch.layout.num_padded <= self.batch_pieces or batch.layout.num_windows == 1:
-            states = self._reduced(batch)
-        else:  # one long unit
-            states = torch.cat([self._reduced(part) for part in self._parts(units[0])])
-        return split_rows(self.model.score_in_fp32(states, batch), self.task.score_rows, batch)
+        autocast = torch.autocast(self.device.type, torch.bfloat16) if self.precision == "bf16" else nullcontext()
+        with torch.inference_mode(), autocast:  # here, because every thread has its own modes
+            batch = collate(units).to(self.device)
+            if self._is_long(units[0]):  # which is a batch by itself
+                states = torch.cat([self._reduced(part) for part in self._parts(units[0])])
+            else:
+                states = self._reduced(batch)
+            return split_rows(self.model.score_in_fp32(states, batch), self.task.score_rows, batch)
+
+    def _is_long(self, unit: Sequence[Window]) -> bool:
+        """Whether a unit goes through the encoder in several parts."""
+        return len(unit) > 1 and len(unit) * max(len(window.pieces) for window in unit) > self.batch_pieces
 
     def _parts(self, unit: Sequence[Window]) -> Iterator[TaskBatch]:
         longest = max(len(window.pieces) for window in unit)

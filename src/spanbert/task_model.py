@@ -20,10 +20,13 @@ class TaskModel(SpanBertPreTrainedModel):
 
     Attributes:
         uses_pooler: whether the head takes BERT's pooled [CLS] state; without it the model has no pooler.
+        reads_only_first_pieces: whether `reduce` and `score` look at no states but those of the windows' first pieces;
+            prediction may leave the others at 0.
         transformers_class: the class that opens the saved folder with the same scores; "BertModel" where there is none.
     """
 
     uses_pooler = False
+    reads_only_first_pieces = False
     transformers_class = "BertModel"
 
     def __init__(self, config: SpanBertConfig) -> None:

@@ -20,6 +20,7 @@ class SpanBertForTextClassification(TaskModel):
     """
 
     uses_pooler = True
+    reads_only_first_pieces = True
     transformers_class = "BertForSequenceClassification"
 
     def __init__(self, config: SpanBertConfig) -> None:
