@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import BertModel
 
-from spanbert.attention import attend
+from spanbert.attention import WindowAttention
 from spanbert.encoder import SpanBertConfig, SpanBertModel
 from spanbert.errors import ConfigurationError, InputError
 from spanbert.unpadded import UnpaddedLayout
@@ -127,9 +127,9 @@ def test_gradient_checkpointing_changes_nothing() -> None:
 def test_bf16_without_gradient_takes_the_fused_kernel_and_says_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     layout = UnpaddedLayout.from_lengths(torch.tensor([40, 33, 7]))
     projected = torch.randn(layout.num_rows, 96, dtype=torch.bfloat16)
-    by_products = attend(projected.clone().requires_grad_(), layout, 4, 0.0)
+    by_products = WindowAttention(layout, 4)(projected.clone().requires_grad_(), 0.0)
     monkeypatch.delattr("spanbert.attention._ByProducts")
-    fused = attend(projected, layout, 4, 0.0)
+    fused = WindowAttention(layout, 4)(projected, 0.0)
     torch.testing.assert_close(fused[:80], by_products.detach()[:80], rtol=0.02, atol=0.02)
 
 
@@ -143,7 +143,7 @@ def test_gradients_of_bf16_attention_are_those_of_fp32(lengths: list[int]) -> No
     gradients = []
     for dtype in (torch.float32, torch.bfloat16):
         projected = values.detach().to(dtype, copy=True).requires_grad_()
-        attend(projected, layout, 4, 0.0).backward(upstream.to(dtype))
+        WindowAttention(layout, 4)(projected, 0.0).backward(upstream.to(dtype))
         assert projected.grad is not None
         gradients.append(projected.grad.float())
     exact, ours = gradients
@@ -155,7 +155,7 @@ def test_attention_dropout_in_bf16_has_the_gradient_of_what_it_computed() -> Non
     layout = UnpaddedLayout.from_lengths(torch.tensor([48]))
     projected = torch.randn(layout.num_rows, 96, dtype=torch.bfloat16).requires_grad_()
     torch.manual_seed(3)
-    context = attend(projected, layout, 4, 0.25)
+    context = WindowAttention(layout, 4)(projected, 0.25)
     upstream = torch.randn_like(context)
     context.backward(upstream)
     assert projected.grad is not None
@@ -164,5 +164,5 @@ def test_attention_dropout_in_bf16_has_the_gradient_of_what_it_computed() -> Non
     of_context = (context.float() * upstream.float()).sum()
     torch.testing.assert_close(of_values.detach(), of_context.detach(), rtol=0.02, atol=1.0)
     torch.manual_seed(3)
-    assert torch.equal(attend(projected, layout, 4, 0.25), context)
-    assert not torch.equal(attend(projected, layout, 4, 0.0), context)
+    assert torch.equal(WindowAttention(layout, 4)(projected, 0.25), context)
+    assert not torch.equal(WindowAttention(layout, 4)(projected, 0.0), context)

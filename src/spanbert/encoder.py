@@ -17,7 +17,7 @@ from transformers.activations import ACT2FN
 from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
-from spanbert.attention import attend
+from spanbert.attention import WindowAttention
 from spanbert.dropout import Dropout
 from spanbert.errors import ConfigurationError, InputError
 from spanbert.unpadded import UnpaddedLayout, pad_pieces
@@ -65,10 +65,9 @@ class SelfAttention(nn.Module):
         self.key = nn.Linear(config.hidden_size, config.hidden_size)
         self.value = nn.Linear(config.hidden_size, config.hidden_size)
 
-    def forward(self, hidden: Tensor, layout: UnpaddedLayout) -> Tensor:
+    def forward(self, hidden: Tensor, attend: WindowAttention) -> Tensor:
         """[R, D] -> [R, D]."""
-        dropout = self.dropout_prob if self.training else 0.0
-        return attend(self._projected(hidden), layout, self.num_heads, dropout)
+        return attend(self._projected(hidden), self.dropout_prob if self.training else 0.0)
 
     def _projected(self, hidden: Tensor) -> Tensor:
         """[R, D] -> [R, 3 D] queries, keys and values, by one product where nothing has replaced the three layers."""
@@ -102,9 +101,9 @@ class Attention(nn.Module):
         self.self = SelfAttention(config)
         self.output = ResidualOutput(config.hidden_size, config)
 
-    def forward(self, hidden: Tensor, layout: UnpaddedLayout) -> Tensor:
+    def forward(self, hidden: Tensor, attend: WindowAttention) -> Tensor:
         """[R, D] -> [R, D]."""
-        attended: Tensor = self.output(self.self(hidden, layout), hidden)
+        attended: Tensor = self.output(self.self(hidden, attend), hidden)
         return attended
 
 
@@ -131,9 +130,9 @@ class Layer(GradientCheckpointingLayer):
         self.intermediate = Intermediate(config)
         self.output = ResidualOutput(config.intermediate_size, config)
 
-    def forward(self, hidden: Tensor, layout: UnpaddedLayout) -> Tensor:
+    def forward(self, hidden: Tensor, attend: WindowAttention) -> Tensor:
         """[R, D] -> [R, D]."""
-        hidden = self.attention(hidden, layout)
+        hidden = self.attention(hidden, attend)
         out: Tensor = self.output(self.intermediate(hidden), hidden)
         return out
 
@@ -143,13 +142,15 @@ class LayerStack(nn.Module):
 
     def __init__(self, config: SpanBertConfig) -> None:
         super().__init__()
+        self.num_heads = config.num_attention_heads
         self.layer = nn.ModuleList([Layer(config) for _ in range(config.num_hidden_layers)])
 
     def forward(self, hidden: Tensor, layout: UnpaddedLayout, *, keep_all: bool = False) -> list[Tensor]:
         """[R, D] -> the [R, D] states after the last layer; or, to `keep_all`, before the first and after each."""
+        attend = WindowAttention(layout, self.num_heads)
         states = [hidden]
         for layer in self.layer:
-            states = [*(states if keep_all else []), layer(states[-1], layout)]
+            states = [*(states if keep_all else []), layer(states[-1], attend)]
         return states
 
 
