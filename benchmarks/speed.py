@@ -103,9 +103,6 @@ def say(line: str) -> None:
 
 def circumstances(arguments: argparse.Namespace) -> dict[str, str]:
     """When, where and with what."""
-    commit = subprocess.run(
-        ["git", "describe", "--always", "--dirty"], cwd=_HERE, capture_output=True, text=True, check=False
-    )
     packages = ("torch", "transformers", "tokenizers", "numpy")
     return {
         "machine": f"{processor()}, {arguments.threads} of {os.cpu_count()} cores"
@@ -113,8 +110,21 @@ def circumstances(arguments: argparse.Namespace) -> dict[str, str]:
         else graphics_processor(),
         "versions": ", ".join(f"{name} {version(name)}" for name in packages),
         "date": datetime.date.today().isoformat(),
-        "commit": commit.stdout.strip() or "an unknown commit",
+        "commit": commit(),
     }
+
+
+def commit() -> str:
+    """The commit that was measured, and whether the code that was differs from it."""
+    repository = _HERE.parent
+    name = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], cwd=repository, capture_output=True, text=True, check=False
+    )
+    if name.returncode:
+        return "an unknown commit"
+    measured = ["src", "benchmarks/side_by_side"]
+    same = subprocess.run(["git", "diff", "--quiet", "HEAD", "--", *measured], cwd=repository, check=False)
+    return name.stdout.strip() + (" with changes" if same.returncode else "")
 
 
 def processor() -> str:

@@ -7,6 +7,7 @@ from side_by_side.comparison import Aim, Comparison, Options, Side, memory_ratio
 _BATCH_SIZE = 16
 _TIMES_PADDED = 8.0
 _TIMES_DYNAMIC = 1.5
+_STEPS = 12
 
 
 def comparisons(options: Options) -> list[Comparison]:
@@ -15,7 +16,6 @@ def comparisons(options: Options) -> list[Comparison]:
 
 
 def _comparison(options: Options) -> Comparison:
-    steps = 6 if options.quick else 12
     shared = {
         "base": str(options.model),
         "model": str(options.scratch / "finetuning-model"),
@@ -23,17 +23,17 @@ def _comparison(options: Options) -> Comparison:
         "questions": 2000,
         "batch_size": _BATCH_SIZE,
         "learning_rate": 5e-5,
-        "round_steps": steps,
+        "round_steps": _STEPS,
         "total_steps": 1000,
     }
     peer = "finetuning_transformers"
     sides = (
-        Side("ours", "spanbert, its defaults (bf16)", "finetuning_spanbert", shared | {"steps": steps}, proves=True),
+        Side("ours", "spanbert, its defaults (bf16)", "finetuning_spanbert", shared | {"steps": _STEPS}, proves=True),
         Side(
             "dynamic",
             "transformers, dynamic padding, bf16 autocast",
             peer,
-            shared | {"variant": "dynamic-bf16", "steps": steps},
+            shared | {"variant": "dynamic-bf16", "steps": _STEPS},
             proves=True,
         ),
         Side(
@@ -52,7 +52,7 @@ def _comparison(options: Options) -> Comparison:
             f"Optimiser steps over {_BATCH_SIZE} questions of {source}, each in one window of at most 384 pieces, the "
             "same questions in the same order, with the encoder of --model and dropout as its config says (states and "
             "attention) on both sides; forward, backward, clipping, AdamW, schedule. Features are made beforehand on "
-            f"both sides, batches are put together within the time. A round is the next {steps} steps, so lengths are "
+            f"both sides, batches are put together within the time. A round is the next {_STEPS} steps, so lengths are "
             "ever new; the padded side, whose shapes never change, takes only the first of each round. The loop of "
             "`transformers` is that of its examples. Rounds show only the beginning of what ever-new shapes cost the "
             "dynamic side: in a whole run of two epochs it grows by gigabytes and slows down. Equal F1 was shown by "

@@ -22,7 +22,7 @@ def _comparison(task: str, options: Options) -> Comparison:
         "base": str(options.model),
         "model": str(options.scratch / f"prediction-model-{task}"),
         "data": None if options.data is None else str(options.data),
-        "texts": 240 if options.quick else 600,
+        "texts": 600,
     }
     default = "a loop over questions" if task == "question-answering" else "its pipeline"
     peer = "prediction_transformers"
