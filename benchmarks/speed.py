@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import datetime
 import os
-import platform
 import subprocess
 import sys
 import tempfile
@@ -129,13 +128,9 @@ def commit() -> str:
 
 def processor() -> str:
     """The CPU's name."""
-    try:
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
+    from spanbert.training.devices import processor_name  # imports torch: here, after the sides have been measured
+
+    return processor_name()
 
 
 def graphics_processor() -> str:

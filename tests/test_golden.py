@@ -314,3 +314,15 @@ def test_a_second_load_computes_nothing(model_folder: Path, monkeypatch: pytest.
     load(model_folder, device="cpu", precision="fp32")
     monkeypatch.setattr(Predictor, "score", None)
     load(model_folder, device="cpu", precision="fp32")
+
+
+def test_stored_answers_are_in_fp32_whatever_the_predictor_computes_in(tmp_path: Path) -> None:
+    folder = tiny_classifier(tmp_path / "model")
+    made = []
+    for precision in ("fp32", "auto"):  # bf16 where the processor has it
+        model, task, tokenizer = load_task_model(folder)
+        predictor = Predictor(model, task, tokenizer, device="cpu", precision=precision)
+        example = task.example_from_text("the capital of France is Paris .", "1")
+        list(predictor.predict([example]))
+        made.append(make_golden(predictor, [example]))
+    assert made[0] == made[1]

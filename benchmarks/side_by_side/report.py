@@ -178,6 +178,7 @@ def write_page(path: Path, records: Mapping[str, Mapping[str, Any]]) -> None:
     _, end, after = rest.partition(_END)
     if not begin or not end:
         raise SystemExit(f"{path}: has no lines {_BEGIN!r} and {_END!r} to write between")
-    sections = [f"## {record['title']}\n\n`--only {name}`. {details(record)}" for name, record in records.items()]
+    command = "python benchmarks/speed.py --only"
+    sections = [f"## {record['title']}\n\n`{command} {name}`. {details(record)}" for name, record in records.items()]
     body = "\n\n".join([summary(records), *sections])
     path.write_text(f"{before}{begin}\n\n{body}\n\n{end}{after}", encoding="utf-8")

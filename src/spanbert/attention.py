@@ -94,11 +94,11 @@ class _HeadPlaces:
             contexts.append((rows * num_heads + head).flatten())  # [B, H, T]
             paddings.append(padded.expand(-1, num_heads, -1))
         self._projected, self._context = torch.cat(projected), torch.cat(contexts)
-        self._padding = torch.cat([padding.flatten() for padding in paddings]).nonzero().squeeze(1)
-        of_all = torch.cat([padding.expand(3, *padding.shape).flatten() for padding in paddings])
-        self._from_projected = _inverse(self._projected, of_all, layout.num_rows * 3 * num_heads)
-        of_context = torch.cat([padding.flatten() for padding in paddings])
-        self._from_context = _inverse(self._context, of_context, layout.num_rows * num_heads)
+        of_contexts = torch.cat([padding.flatten() for padding in paddings])
+        of_projected = torch.cat([padding.expand(3, *padding.shape).flatten() for padding in paddings])
+        self._padding = of_contexts.nonzero().squeeze(1)
+        self._from_projected = _inverse(self._projected, of_projected, layout.num_rows * 3 * num_heads)
+        self._from_context = _inverse(self._context, of_contexts, layout.num_rows * num_heads)
 
     def _by_group(self, places: Tensor) -> Iterator[Tensor]:
         start = 0

@@ -68,9 +68,7 @@ class Predictor(Generic[ExampleT, PredictionT]):
         self.model = model
         nn.Module.to(model, self.device)  # PreTrainedModel's own `to` has no types
         model.train(False)
-        packs = self.device.type == "cpu" and self.precision == "bf16"
-        self._computes_side_by_side = packs and torch.get_num_threads() > 1
-        self._encoding_model = with_packed_layers(model) if packs else model
+        self._packed_model = with_packed_layers(model)  # which packs when it is first used
         self.task = task
         self.tokenizer = tokenizer
         self.batch_pieces = batch_pieces or (_BATCH_PIECES_ON_CPU if self.device.type == "cpu" else _BATCH_PIECES)
@@ -122,7 +120,8 @@ class Predictor(Generic[ExampleT, PredictionT]):
     ) -> list[list[Rows]]:
         """For each batch the scores of its windows, in order."""
         of_batches = [[units[number] for number in chosen] for chosen in batches]
-        if self._computes_side_by_side and len(batches) > 1 and not any(map(self._is_long, units)):
+        side_by_side = self._packs and torch.get_num_threads() > 1
+        if side_by_side and len(batches) > 1 and not any(map(self._is_long, units)):
             with core_workers() as executor:
                 return list(executor.map(self._score_batch, of_batches))
         # All cores compute one batch after the other. A long unit would keep one core busy while others have no work.
@@ -150,7 +149,13 @@ class Predictor(Generic[ExampleT, PredictionT]):
             yield collate([unit[start : start + number]]).to(self.device)
 
     def _reduced(self, batch: TaskBatch) -> Tensor:
-        return self.model.reduce(self._encoding_model.encode(batch), batch)
+        model = self._packed_model if self._packs else self.model
+        return self.model.reduce(model.encode(batch), batch)
+
+    @property
+    def _packs(self) -> bool:
+        # Looked at in every batch: stored answers are compared in fp32 too, by a copy with another precision.
+        return self.device.type == "cpu" and self.precision == "bf16"
 
 
 def split_rows(scores: Mapping[str, Tensor], score_rows: Mapping[str, str], batch: TaskBatch) -> list[Rows]:
