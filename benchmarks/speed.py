@@ -110,6 +110,7 @@ def circumstances(arguments: argparse.Namespace) -> dict[str, str]:
         "versions": ", ".join(f"{name} {version(name)}" for name in packages),
         "date": datetime.date.today().isoformat(),
         "commit": commit(),
+        "texts": "the sample texts" if arguments.data is None else "real data",
     }
 
 

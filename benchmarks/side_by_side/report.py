@@ -77,8 +77,8 @@ def _significant(value: float) -> float:
 
 
 def regressions(name: str, record: Mapping[str, Any], before: Mapping[str, Any] | None) -> list[Regression]:
-    """The aims of a row that are clearly worse than they were; figures without a bound are not judged."""
-    if before is None:
+    """The aims of a row that are clearly worse than they were on the same texts; what has no bound is not judged."""
+    if before is None or before.get("texts") != record.get("texts"):
         return []
     was = {aim["text"]: aim["value"] for aim in before["aims"]}
     worse = []
@@ -153,7 +153,7 @@ def _shown(value: object) -> str:
 
 
 def _circumstances(record: Mapping[str, Any]) -> str:
-    return f"{record['machine']}; {record['versions']}; {record['date']}, at {record['commit']}."
+    return f"{record['machine']}; {record['versions']}; {record['texts']}; {record['date']}, at {record['commit']}."
 
 
 def read_records(path: Path) -> dict[str, dict[str, Any]]:

@@ -82,7 +82,7 @@ def measure(bench: SimpleNamespace, comparison: Any, **options: Any) -> Any:
     )
 
 
-CIRCUMSTANCES = {"machine": "m", "versions": "v", "date": "d", "commit": "c"}
+CIRCUMSTANCES = {"machine": "m", "versions": "v", "date": "d", "commit": "c", "texts": "real data"}
 
 
 def test_sides_take_turns_and_medians_count(bench: SimpleNamespace, tmp_path: Path) -> None:
@@ -135,6 +135,7 @@ def test_what_is_clearly_worse_than_recorded_is_told(bench: SimpleNamespace, tmp
     before["aims"][2]["value"] = 100.0  # no aim, not judged
     worse = bench.report.regressions("fake", record, before)
     assert [(one.aim, one.was, one.now) for one in worse] == [("speed", 20.0, 10.0), ("seconds", 1.0, 2.0)]
+    assert bench.report.regressions("fake", record, before | {"texts": "the sample texts"}) == []
     before["aims"][0]["value"], before["aims"][1]["value"] = 11.0, 1.9  # noise
     assert bench.report.regressions("fake", record, before) == []
 
