@@ -42,7 +42,6 @@ def main() -> None:
             model=arguments.model or small_model(),
             device=arguments.device,
             threads=arguments.threads,
-            quick=arguments.quick,
             fastcoref_python=arguments.fastcoref_python,
             scratch=Path(scratch),
         )

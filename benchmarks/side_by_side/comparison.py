@@ -18,7 +18,6 @@ class Options:
         model: folder of a small BERT.
         device: "cpu" or "cuda".
         threads: CPU threads of every side.
-        quick: fewer rounds, and no rows that take long.
         fastcoref_python: python of an environment with fastcoref; None leaves that peer out.
         scratch: a folder for files of this run.
     """
@@ -27,7 +26,6 @@ class Options:
     model: Path
     device: str
     threads: int
-    quick: bool
     fastcoref_python: Path | None
     scratch: Path
 

@@ -17,9 +17,9 @@ from spanbert.unpadded import UnpaddedLayout
 class WindowAttention:
     """Attention within each window of a layout, for all layers of an encoder.
 
-    Windows are padded here, in groups of similar length, and only here. In bf16 on a CPU, a backward pass or dropout
-    takes several times as long in torch's fused kernel as with products of matrices; without either the fused kernel is
-    several times as fast (docs/performance.md).
+    Windows are padded here, in groups of similar length (`packed_encoder` pads its own). In bf16 on a CPU, a backward
+    pass or dropout takes several times as long in torch's fused kernel as with products of matrices; without either the
+    fused kernel is several times as fast (docs/performance.md).
 
     Args:
         layout: where the windows stand.

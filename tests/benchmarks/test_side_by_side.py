@@ -165,7 +165,7 @@ def test_the_page_is_written_from_the_records(bench: SimpleNamespace, tmp_path: 
 def test_every_row_can_be_listed_without_data(bench: SimpleNamespace, tmp_path: Path) -> None:
     rows = importlib.import_module("side_by_side.rows")
     for device in ("cpu", "cuda"):
-        options = bench.comparison.Options(None, tmp_path, device, 2, False, None, tmp_path)
+        options = bench.comparison.Options(None, tmp_path, device, 2, None, tmp_path)
         comparisons = [comparison for make in rows.ROWS for comparison in make(options)]
         names = [comparison.name for comparison in comparisons]
         assert len(set(names)) == len(names) > 0

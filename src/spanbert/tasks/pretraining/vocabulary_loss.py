@@ -1,8 +1,8 @@
 """Cross-entropy over the vocabulary for CPUs, where passes over the logits cost more than making them.
 
-With M targets and V pieces, plain cross-entropy reads and writes M x V numbers in fp32 some ten times. Here the
-vocabulary is cut into columns of a width that stays in the processor's caches, and each number is written once, as an
-exponential in the precision of the products; all the rest is done by products of matrices:
+With M targets and V pieces, plain cross-entropy reads and writes M x V numbers in fp32 in each of several passes. Here
+the vocabulary is cut into columns of a width that stays in the processor's caches, and each number is written once, as
+an exponential in the precision of the products; all the rest is done by products of matrices:
 
 - what has to be added to a logit (a bias, and a shift that keeps exponentials in range) are further features, so that
   a product gives the shifted logit, rounded once;
