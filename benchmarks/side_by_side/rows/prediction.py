@@ -8,7 +8,7 @@ _TASKS = {"question-answering": "questions", "ner": "texts", "classification": "
 _TIMES_DEFAULT = 6.0
 _TIMES_BEST = 1.5
 _EVERY = 4
-_BATCH_SIZE = 32
+_BATCH_SIZE = 16
 
 
 def comparisons(options: Options) -> list[Comparison]:

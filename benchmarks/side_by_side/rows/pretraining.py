@@ -66,7 +66,7 @@ def comparisons(options: Options) -> list[Comparison]:
     return [
         _comparison(_Setting(4, 256, 4, 256, 32, "bf16", 4.0, 0.40), options),
         _comparison(_Setting(4, 256, 4, 256, 32, "fp32", 2.5, None, our_steps=1), options),
-        _comparison(_Setting(12, 768, 12, 512, 4, "bf16", 2.0, 0.50, our_steps=1, slow=True), options),
+        _comparison(_Setting(12, 768, 12, 512, 4, "bf16", 2.0, 0.50, peer_steps=2, our_steps=3, slow=True), options),
     ]
 
 
