@@ -35,7 +35,7 @@ def rates(schedule: str, steps: int = 12, **options: Any) -> list[float]:
     return [*found, course.get_last_lr()[0]]
 
 
-@pytest.mark.parametrize("optimizer", ["adamw", "adam", "rmsprop", "adafactor"])
+@pytest.mark.parametrize("optimizer", ["adamw", "adam", "rmsprop", "adafactor", "muon"])
 def test_every_optimizer_learns_and_resumes_to_the_bit(tmp_path: Path, optimizer: str) -> None:
     options: dict[str, Any] = {"optimizer": optimizer, "steps": 40, "save_every": 20, "learning_rate": 3e-2}
     whole, _ = make_trainer(tmp_path / "whole", **options)
@@ -72,7 +72,7 @@ def test_the_names_mean_the_optimizers_of_torch_and_transformers() -> None:
 
 
 def test_weight_decay_is_the_optimizers_own_unless_given() -> None:
-    assert [config(optimizer=name).decay_of_matrices for name in ("adamw", "adafactor")] == [0.01, 0.01]
+    assert [config(optimizer=name).decay_of_matrices for name in ("adamw", "adafactor", "muon")] == [0.01, 0.01, 0.1]
     assert [config(optimizer=name).decay_of_matrices for name in ("adam", "rmsprop")] == [0.0, 0.0]
     assert config(optimizer="adam", weight_decay=0.1).decay_of_matrices == 0.1
     assert config(weight_decay=0.0).decay_of_matrices == 0.0
@@ -133,10 +133,64 @@ def test_layers_learn_the_slower_the_lower_they_are() -> None:
     assert rate_of(groups, model.cls.seq_relationship.weight) == (5.0, 0.1)
 
 
-def test_without_options_there_are_two_groups() -> None:
-    groups = parameter_groups(tiny_model(), weight_decay=0.1, learning_rate=1.0)
-    assert [(group["lr"], group["weight_decay"]) for group in groups] == [(1.0, 0.1), (1.0, 0.0)]
+def test_without_options_there_are_three_groups() -> None:
+    model = tiny_model()
+    groups = parameter_groups(model, weight_decay=0.1, learning_rate=1.0)
+    assert [(group["lr"], group["weight_decay"], group["of_layers"]) for group in groups] == [
+        (1.0, 0.1, False),
+        (1.0, 0.0, False),
+        (1.0, 0.1, True),
+    ]
     assert all(parameter.ndim <= 1 for parameter in groups[1]["params"])
+    of_layers = {id(parameter) for parameter in model.bert.encoder.parameters() if parameter.ndim > 1}
+    assert {id(parameter) for parameter in groups[2]["params"]} == of_layers
+
+
+def test_muon_moves_matrices_of_layers_along_all_directions_alike() -> None:
+    """Liu et al. 2025, section 2.2: an orthogonal matrix times 0.2 sqrt(longer side), times the learning rate."""
+    model = tiny_model()
+    layer = model.bert.encoder.layer[0].intermediate.dense
+    before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
+    groups = parameter_groups(model, weight_decay=0.0, learning_rate=0.5)
+    optimizer = make_optimizer(groups, config(optimizer="muon", learning_rate=0.5))
+    torch.manual_seed(0)
+    for parameter in model.parameters():
+        parameter.grad = torch.randn_like(parameter)
+    optimizer.step()
+    step = (before["bert.encoder.layer.0.intermediate.dense.weight"] - layer.weight).detach()
+    singular_values = torch.linalg.svdvals(step) / (0.5 * 0.2 * max(step.shape) ** 0.5)
+    assert float(singular_values.min()) > 0.5
+    assert float(singular_values.max()) < 1.5
+    words = model.bert.embeddings.word_embeddings.weight
+    moved = (before["bert.embeddings.word_embeddings.weight"] - words).detach()
+    torch.testing.assert_close(moved.abs(), torch.full_like(moved, 0.5))  # AdamW's first step, by signs
+
+
+def test_muon_follows_the_schedule_and_resumes_to_the_bit() -> None:
+    def begin() -> tuple[nn.Module, torch.optim.Optimizer, Any]:
+        model = tiny_model()
+        groups = parameter_groups(model, weight_decay=0.1, learning_rate=1e-2)
+        optimizer = make_optimizer(groups, config(optimizer="muon", learning_rate=1e-2))
+        return model, optimizer, make_schedule(optimizer, config(learning_rate=1e-2, warmup=0.0), 4)
+
+    def train(model: nn.Module, optimizer: torch.optim.Optimizer, schedule: Any, steps: list[int]) -> None:
+        for step in steps:
+            torch.manual_seed(step)
+            for parameter in model.parameters():
+                parameter.grad = torch.randn_like(parameter)
+            optimizer.step()
+            schedule.step()
+
+    whole = begin()
+    train(*whole, [0, 1, 2])
+    assert {group["lr"] for group in whole[1].param_groups} == {1e-2 / 4}
+    cut, resumed = begin(), begin()
+    train(*cut, [0])
+    for one, other in zip(cut, resumed, strict=True):
+        other.load_state_dict(one.state_dict())
+    train(*resumed, [1, 2])
+    for one, other in zip(whole[0].parameters(), resumed[0].parameters(), strict=True):
+        assert torch.equal(one, other)
 
 
 @pytest.mark.parametrize(("number", "frozen"), [(0, set()), (1, {"embeddings", "0"}), (-1, {"embeddings", "0", "1"})])

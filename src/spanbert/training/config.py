@@ -8,15 +8,15 @@ from typing import Literal
 
 from spanbert.errors import ConfigurationError
 
-Optimizer = Literal["adamw", "adam", "rmsprop", "adafactor"]
+Optimizer = Literal["adamw", "adam", "rmsprop", "adafactor", "muon"]
 Schedule = Literal["linear", "cosine", "polynomial", "constant_with_warmup", "step"]
 Precision = Literal["auto", "fp32", "bf16"]
 Device = Literal["auto", "cpu", "cuda"]
 
 # Options that only some optimisers and schedules know.
 _KNOWN_BY: dict[str, tuple[str, tuple[str, ...]]] = {
-    "adam_betas": ("optimizer", ("adamw", "adam")),
-    "adam_epsilon": ("optimizer", ("adamw", "adam", "rmsprop")),
+    "adam_betas": ("optimizer", ("adamw", "adam", "muon")),
+    "adam_epsilon": ("optimizer", ("adamw", "adam", "rmsprop", "muon")),
     "schedule_power": ("schedule", ("polynomial",)),
     "schedule_step_size": ("schedule", ("step",)),
     "schedule_gamma": ("schedule", ("step",)),
@@ -62,17 +62,19 @@ class TrainingConfig:
     """Share of the steps over which the learning rate rises from 0."""
 
     optimizer: Optimizer = "adamw"
-    """AdamW, Adam and RMSprop of torch, or Adafactor of transformers, which needs the least memory."""
+    """AdamW, Adam and RMSprop of torch; Adafactor of transformers, which needs the least memory; or Muon of torch for
+    the matrices of the layers, with AdamW for the rest."""
 
     weight_decay: float | None = None
-    """Weight decay of matrices; biases and LayerNorm have none. When not given, 0.01 with adamw and adafactor, which
-    shrink the weights themselves, and 0 with adam and rmsprop, which add it to the gradient (an L2 penalty)."""
+    """Weight decay of matrices; biases and LayerNorm have none. When not given, 0.01 with adamw and adafactor and 0.1
+    with muon, which shrink the weights themselves, and 0 with adam and rmsprop, which add it to the gradient (an L2
+    penalty)."""
 
     adam_betas: tuple[float, float] = (0.9, 0.999)
-    """Decay rates of the two moments of adamw and adam."""
+    """Decay rates of the two moments of adamw (muon's too) and adam."""
 
     adam_epsilon: float = 1e-8
-    """Term against division by zero of adamw, adam and rmsprop."""
+    """Term against division by zero of adamw (muon's too), adam and rmsprop."""
 
     max_grad_norm: float = 1.0
     """Gradients are scaled down to this norm; 0 turns clipping off."""
@@ -165,4 +167,4 @@ class TrainingConfig:
         """The weight decay that is given, or the optimiser's default."""
         if self.weight_decay is not None:
             return self.weight_decay
-        return 0.01 if self.optimizer in ("adamw", "adafactor") else 0.0
+        return {"adamw": 0.01, "adafactor": 0.01, "muon": 0.1}.get(self.optimizer, 0.0)

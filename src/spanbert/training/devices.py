@@ -104,12 +104,15 @@ def make_accelerator(config: TrainingConfig) -> Accelerator:
     """The engine for device, precision and processes; under `accelerate launch` it joins the others.
 
     Raises:
-        ConfigurationError: no GPU where one was asked for; FSDP without a GPU; bf16 without hardware; fewer examples a
-            step than processes.
+        ConfigurationError: no GPU where one was asked for; FSDP without a GPU, or with Muon; bf16 without hardware;
+            fewer examples a step than processes.
         MissingDependencyError: the tracker is not installed.
     """
     device = choose_device(config.device)
-    if os.environ.get("ACCELERATE_USE_FSDP", "").lower() in {"1", "true"} and device.type != "cuda":
+    sharded = os.environ.get("ACCELERATE_USE_FSDP", "").lower() in {"1", "true"}
+    if sharded and config.optimizer == "muon":
+        raise ConfigurationError("--optimizer muon needs whole matrices, and FSDP cuts them: use adamw, or DDP")
+    if sharded and device.type != "cuda":
         raise ConfigurationError(
             "FSDP needs a GPU, and this run has none: launch without --use_fsdp (several processes on CPU use DDP)"
         )

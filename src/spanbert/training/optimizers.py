@@ -14,6 +14,7 @@ from transformers.optimization import Adafactor
 
 from spanbert.errors import ConfigurationError
 from spanbert.training.config import TrainingConfig
+from spanbert.training.muon import MuonWithAdamW
 
 # PEFT and others put prefixes before the names of a model.
 _ENCODER = re.compile(r"(?:^|\.)bert\.")
@@ -54,7 +55,9 @@ def parameter_groups(
     head_learning_rate: float | None = None,
     layer_decay: float = 1.0,
 ) -> list[dict[str, Any]]:
-    """Groups of trained parameters for an optimiser, each with its `lr` and `weight_decay`.
+    """Groups of trained parameters for an optimiser, each with its `lr`, `weight_decay` and `of_layers`.
+
+    `of_layers` says of a group that it holds matrices of the encoder's layers and nothing else, as Muon wants them.
 
     Weight decay is for matrices; biases, LayerNorm and all that is a vector have none.
 
@@ -67,7 +70,7 @@ def parameter_groups(
             `learning_rate * layer_decay ** (L + 1)` (Howard & Ruder 2018, section 3.2; Clark et al. 2020, appendix B).
     """
     num_layers = _num_layers(model)
-    groups: dict[tuple[float, float], list[nn.Parameter]] = defaultdict(list)
+    groups: dict[tuple[float, float, bool], list[nn.Parameter]] = defaultdict(list)
     for name, parameter in model.named_parameters():
         if not parameter.requires_grad:
             continue
@@ -78,8 +81,12 @@ def parameter_groups(
             rate *= layer_decay ** (num_layers + 1)
         elif not _ENCODER.search(name) and head_learning_rate is not None:
             rate = head_learning_rate
-        groups[rate, weight_decay if parameter.ndim > 1 else 0.0].append(parameter)
-    return [{"params": params, "lr": rate, "weight_decay": decay} for (rate, decay), params in groups.items()]
+        matrix = parameter.ndim > 1
+        groups[rate, weight_decay if matrix else 0.0, matrix and layer is not None].append(parameter)
+    return [
+        {"params": params, "lr": rate, "weight_decay": decay, "of_layers": of_layers}
+        for (rate, decay, of_layers), params in groups.items()
+    ]
 
 
 def _num_layers(model: nn.Module) -> int:
@@ -93,6 +100,8 @@ def make_optimizer(groups: list[dict[str, Any]], config: TrainingConfig) -> torc
     scaling by the size of the parameters.
     """
     rate, epsilon = config.learning_rate, config.adam_epsilon
+    if config.optimizer == "muon":
+        return MuonWithAdamW(groups, betas=config.adam_betas, eps=epsilon)
     if config.optimizer == "adamw":
         return torch.optim.AdamW(groups, lr=rate, betas=config.adam_betas, eps=epsilon, fused=True)
     if config.optimizer == "adam":

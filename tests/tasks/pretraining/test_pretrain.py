@@ -498,3 +498,5 @@ def test_a_gpu_that_is_not_there_is_said(tiny: Tiny, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
     with pytest.raises(ConfigurationError, match="FSDP needs a GPU"):
         pretrain(tiny())
+    with pytest.raises(ConfigurationError, match="muon needs whole matrices"):
+        pretrain(tiny(optimizer="muon"))
