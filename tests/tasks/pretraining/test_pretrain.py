@@ -467,6 +467,8 @@ def test_estimate_measures_and_writes_nothing(tiny: Tiny, capsys: pytest.Capture
         ({"heads": 3}, "cannot be split into 3 attention heads"),
         ({"budget": 1.5}, "budget"),
         ({"dropout": 1.0}, "--dropout"),
+        ({"initializer_range": 0.0}, "--initializer-range is above 0"),
+        ({"initializer_range": float("nan")}, "--initializer-range is above 0"),
         ({"resume": True, "overwrite": True}, "contradict"),
         ({"preset": "as-released", "scheme": "pieces"}, "as-released"),
         ({"sbo_positions": 0}, "--no-sbo"),
@@ -500,3 +502,11 @@ def test_a_gpu_that_is_not_there_is_said(tiny: Tiny, monkeypatch: pytest.MonkeyP
         pretrain(tiny())
     with pytest.raises(ConfigurationError, match="muon needs whole matrices"):
         pretrain(tiny(optimizer="muon"))
+
+
+def test_a_new_model_begins_with_weights_as_large_as_asked_for(tiny: Tiny) -> None:
+    config = tiny(initializer_range=0.5, learning_rate=1e-9, steps=1)
+    pretrain(config)
+    model, _ = load_pretraining_model(config.output)
+    assert model.config.initializer_range == 0.5
+    assert float(model.bert.encoder.layer[0].intermediate.dense.weight.detach().std()) == pytest.approx(0.5, rel=0.05)
