@@ -36,7 +36,7 @@ ROOT = Path(__file__).parents[1]
 MEASUREMENTS = {"results.md", "benchmarks.md", "performance.md"}  # what they measured takes hours
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
 PAGES = [page for page in DOCUMENTS if page.name not in MEASUREMENTS | {"CONTRIBUTING.md", "CHANGELOG.md"}]
-NUM_BLOCKS_NOT_RUN = 5  # they install packages, or need the network or a GPU
+NUM_BLOCKS_NOT_RUN = 7  # they install packages, or need the network or a GPU
 
 _COMMENT = re.compile(r"\s*<!-- (?:(in tests), ([^:]*): (.*)|(file|not run in tests): (.*)|(exits with) (\d+)) -->")
 _SHELL_ONLY = set("|<>&;$")

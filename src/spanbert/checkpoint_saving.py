@@ -22,6 +22,7 @@ from spanbert.durable_files import sync_to_disk
 from spanbert.encoder import SpanBertConfig
 from spanbert.errors import CheckpointError
 from spanbert.key_maps import TIED
+from spanbert.model_differences import DIFFERENCE_FILE, WHOLE_FILE
 from spanbert.tasks.pretraining.head import HeadSettings, SpanBertForPreTraining
 from spanbert.tokenization import PieceTokenizer
 
@@ -80,7 +81,7 @@ def save_pretraining_model(
         is_masked_lm = _architecture(state) == "BertForMaskedLM"
         dropped = ("cls.sbo.", "bert.pooler.") if is_masked_lm else ("cls.sbo.",)
         state = {name: value for name, value in state.items() if not name.startswith(dropped)}
-    weights = {name: _stored(name, value, half_precision) for name, value in state.items()}
+    weights = {name: stored_form(name, value, half_precision) for name, value in state.items()}
     write_model_folder(
         Path(folder),
         weights,
@@ -99,6 +100,7 @@ def write_model_folder(
     *,
     num_positions: int,
     extra_files: Mapping[str, str],
+    weights_file: str = WHOLE_FILE,
 ) -> None:
     """Write weights, config.json, the tokenizer's files and others; whole or not at all where the folder is new.
 
@@ -109,6 +111,7 @@ def write_model_folder(
         tokenizer: the model's.
         num_positions: the longest input in pieces.
         extra_files: name -> text.
+        weights_file: model.safetensors, or difference.safetensors where config.json names a base.
 
     Raises:
         OSError: the disk is full or failing.
@@ -120,14 +123,16 @@ def write_model_folder(
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir()
     try:
-        save_file(weights, unfinished / "model.safetensors", metadata={"format": "pt"})
+        save_file(weights, unfinished / weights_file, metadata={"format": "pt"})
         # safetensors keeps the file to its owner; other users of the machine may read a model as they may its config.
-        (unfinished / "model.safetensors").chmod(0o666 & ~_umask())
+        (unfinished / weights_file).chmod(0o666 & ~_umask())
         tokenizer.save(unfinished)
         _state_longest_input(unfinished / "tokenizer_config.json", num_positions)
         for name, text in {**extra_files, CONFIG_FILES[0]: json.dumps(config, indent=2) + "\n"}.items():
             (unfinished / name).write_text(text, encoding="utf-8")
         _put_in_place(unfinished, folder)
+        # The other kind of weights, of a model that was here before; config.json means it no longer.
+        (folder / (WHOLE_FILE if weights_file == DIFFERENCE_FILE else DIFFERENCE_FILE)).unlink(missing_ok=True)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
 
@@ -145,7 +150,12 @@ def _state_longest_input(tokenizer_config: Path, num_positions: int) -> None:
     tokenizer_config.write_text(json.dumps(values, indent=1, sort_keys=True), encoding="utf-8")
 
 
-def _stored(name: str, value: Tensor, half_precision: HalfPrecision | None) -> Tensor:
+def stored_form(name: str, value: Tensor, half_precision: HalfPrecision | None) -> Tensor:
+    """A tensor as it is written: on the CPU, in 16 bits where that is asked for, else in 32.
+
+    Raises:
+        CheckpointError: a number of it does not fit into fp16.
+    """
     stored = value.detach().to("cpu", _DTYPES[half_precision]).contiguous()
     if half_precision == "fp16" and not bool(torch.isfinite(stored).all()):
         raise CheckpointError(f"{name} holds numbers beyond the range of fp16 (65,504): store the model as bf16")

@@ -1,4 +1,4 @@
-"""Where a model comes from: a folder, a name on the hub, a tarball of 2019, or an original training checkpoint."""
+"""Where a model comes from: a folder, a shipped package, the hub, a tarball of 2019, or an original checkpoint."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 from spanbert.errors import CheckpointError
 from spanbert.key_maps import KeyMap, key_map_of
 from spanbert.legacy_checkpoints import extracted_tarball, read_original_checkpoint
+from spanbert.model_differences import DIFFERENCE_FILE, WHOLE_FILE, Base, find_base
+from spanbert.shipped_models import shipped_folder
 from spanbert.tokenization import PieceTokenizer
 from spanbert.torch_files import StoredTensor, TorchFile
 
@@ -30,12 +32,13 @@ HUB_NAMES = {
 
 CONFIG_FILES = ("config.json", "bert_config.json")
 _WEIGHT_FILES = (
-    "model.safetensors",
+    WHOLE_FILE,
     "model.safetensors.index.json",
     "pytorch_model.bin",
     "pytorch_model.bin.index.json",
 )
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "vocab.txt")
+_OUR_TITLE = "SpanBERT of this package"
 _FOREIGN_WEIGHTS = ("tf_model.h5", "flax_model.msgpack", "*.ckpt.index")
 _SAFETENSORS_DTYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 
@@ -82,8 +85,31 @@ class Source:
 
 
 def resolve_name(name: str) -> str:
-    """The hub name of a short name such as `spanbert-base-cased`; any other name as it is."""
-    return HUB_NAMES.get(name, name)
+    """What `transformers` opens for a name: the folder of a shipped model that is no folder here, the hub name of a
+    short name such as `spanbert-base-cased`; any other name as it is.
+
+    Raises:
+        CheckpointError: a shipped model is not installed, or damaged.
+    """
+    if Path(name).exists() or (folder := shipped_folder(name)) is None:
+        return HUB_NAMES.get(name, name)
+    return str(folder)
+
+
+def model_folder(name_or_path: str | Path, *, tokenizer_only: bool = False) -> Path:
+    """The folder of a model on this machine: of this path, else shipped under this name, else fetched from the hub.
+
+    Args:
+        name_or_path: a folder, the name of a shipped model, or a name on the hub.
+        tokenizer_only: do not fetch the weights.
+
+    Raises:
+        CheckpointError: there is no such model, or a shipped one is not installed or damaged.
+    """
+    path = Path(name_or_path)
+    if path.is_dir():
+        return path
+    return shipped_folder(str(name_or_path)) or download(str(name_or_path), tokenizer_only=tokenizer_only)
 
 
 def has_tokenizer(folder: Path) -> bool:
@@ -96,7 +122,8 @@ def open_source(name_or_path: str | Path, *, num_heads: int | None = None) -> It
     """Open a model for reading; what the source gives is valid until the end of the block.
 
     Args:
-        name_or_path: a folder, a tarball, a training checkpoint of the original release, or a name on the hub.
+        name_or_path: a folder, a tarball, a training checkpoint of the original release, the name of a shipped model,
+            or a name on the hub.
         num_heads: attention heads of an original training checkpoint, where it does not say.
 
     Raises:
@@ -104,10 +131,8 @@ def open_source(name_or_path: str | Path, *, num_heads: int | None = None) -> It
     """
     name, path = str(name_or_path), Path(name_or_path)
     with ExitStack() as stack:
-        if path.is_dir():
-            yield _open_folder(name, path, stack)
-        elif not path.is_file():
-            yield _open_folder(name, download(name), stack)
+        if not path.is_file():
+            yield _open_folder(name, model_folder(name), stack)
         elif path.suffix == ".safetensors":
             raise CheckpointError(f"{path} holds the tensors of a model and no configuration: give its folder")
         elif _is_tarball(path):
@@ -117,16 +142,14 @@ def open_source(name_or_path: str | Path, *, num_heads: int | None = None) -> It
 
 
 def load_tokenizer(name_or_path: str | Path) -> PieceTokenizer:
-    """The tokenizer of a model: a folder, a tarball, a name on the hub, or a vocabulary file of its own (vocab.txt).
+    """The tokenizer of a model: a folder, a tarball, a shipped or hub name, or a vocabulary file (vocab.txt).
 
     Raises:
         CheckpointError: there is none.
     """
     path = Path(name_or_path)
-    if path.is_dir():
-        return PieceTokenizer.load(path)
     if not path.is_file():
-        return PieceTokenizer.load(download(str(name_or_path), tokenizer_only=True))
+        return PieceTokenizer.load(model_folder(name_or_path, tokenizer_only=True))
     if _is_tarball(path):
         with extracted_tarball(path) as folder:
             if has_tokenizer(folder):
@@ -148,13 +171,13 @@ def download(name: str, *, tokenizer_only: bool = False) -> Path:
     import huggingface_hub
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
-    hub_name = resolve_name(name)
+    hub_name = HUB_NAMES.get(name, name)
     try:
         small_files = [*CONFIG_FILES, *_TOKENIZER_FILES, "golden.json"]
         folder = Path(huggingface_hub.snapshot_download(hub_name, allow_patterns=small_files))
         if not tokenizer_only:
-            huggingface_hub.snapshot_download(hub_name, allow_patterns=["model*.safetensors*"])
-            if not any(folder.glob("model*.safetensors")):
+            huggingface_hub.snapshot_download(hub_name, allow_patterns=["model*.safetensors*", DIFFERENCE_FILE])
+            if not any(folder.glob("model*.safetensors")) and not (folder / DIFFERENCE_FILE).is_file():
                 huggingface_hub.snapshot_download(hub_name, allow_patterns=["pytorch_model*.bin*"])
                 if not any(folder.glob("pytorch_model*.bin")):  # an offline copy may hold a part of the files
                     raise FileNotFoundError("no weights")
@@ -180,12 +203,32 @@ def _is_tarball(path: Path) -> bool:
 
 def _open_folder(name: str, folder: Path, stack: ExitStack) -> Source:
     config = _read_config(name, folder)
+    if (base := Base.of(config, name)) is not None:
+        return _open_difference(name, folder, config, base, stack)
     tensors: dict[str, TensorEntry] = {}
     for path in _weight_files(name, folder):
         tensors |= _open_safetensors(path, stack) if path.suffix == ".safetensors" else _open_pickled(path, stack)
     key_map = key_map_of(tensors)
-    title = "SpanBERT of this package" if "spanbert" in config else key_map.title
+    title = _OUR_TITLE if "spanbert" in config else key_map.title
     return Source(name, title, config, key_map, tensors)
+
+
+def _open_difference(name: str, folder: Path, config: Mapping[str, Any], base: Base, stack: ExitStack) -> Source:
+    """A model whose folder has a part of its tensors; its base has the others."""
+    if not (folder / DIFFERENCE_FILE).is_file():
+        raise CheckpointError(
+            f"{name} lacks {DIFFERENCE_FILE}, which its config.json means: bring the folder again"
+        )
+    own = _open_safetensors(folder / DIFFERENCE_FILE, stack)
+    place = find_base(base, folder, name, model_folder)
+    theirs = _open_safetensors(place / WHOLE_FILE, stack)
+    key_map = key_map_of(theirs)
+    of_base = {key_map.to_ours(key): entry for key, entry in theirs.items()}
+    if missing := [key for key in base.tensors if key not in of_base or key in own]:
+        raise CheckpointError(f"{name}: config.json is damaged: {missing[0]} is not what the base {base.name} gives it")
+    note = f"{len(base.tensors)} of its tensors are those of its base {base.name}"
+    tensors = own | {key: of_base[key] for key in base.tensors}
+    return Source(name, _OUR_TITLE, config, key_map_of(tensors), tensors, (note,))
 
 
 def _open_original(name: str, path: Path, stack: ExitStack, num_heads: int | None) -> Source:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
+from functools import cache
 from pathlib import Path
 from typing import IO
 
@@ -27,6 +28,17 @@ def hash_file(path: Path) -> str:
     """SHA-256 of a file, in hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def remembered_hash(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal digits; it is read once a process while its size and time stay as they are."""
+    status = path.stat()
+    return _remembered_hash(path.resolve(), status.st_size, status.st_mtime_ns, status.st_ino)
+
+
+@cache
+def _remembered_hash(path: Path, size: int, time: int, inode: int) -> str:
+    return hash_file(path)
 
 
 def lock_file(file: IO[str]) -> bool:

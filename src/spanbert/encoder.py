@@ -6,8 +6,10 @@ layers never touch a padded position. Only attention has to see windows, which `
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
-from typing import Any
+from pathlib import Path
+from typing import Any, Self
 
 import torch
 import torch.nn.functional as F
@@ -188,6 +190,29 @@ class SpanBertPreTrainedModel(PreTrainedModel):
                 f"{config.num_attention_heads} attention heads do not divide the hidden width {config.hidden_size}"
             )
         super().__init__(config, *args, **kwargs)
+
+    @classmethod
+    def from_pretrained(
+        cls, pretrained_model_name_or_path: str | os.PathLike[str] | None, *model_args: Any, **kwargs: Any
+    ) -> Self:
+        """As in `transformers`, for more: the names of shipped models, our short names of models on the hub, and
+        folders that hold the difference from a base.
+
+        Raises:
+            CheckpointError: a shipped model is not installed or damaged, or a base is not there.
+        """
+        from spanbert.checkpoint_sources import open_source, resolve_name
+        from spanbert.model_differences import DIFFERENCE_FILE
+
+        if pretrained_model_name_or_path is None:
+            return super().from_pretrained(None, *model_args, **kwargs)
+        name = resolve_name(os.fspath(pretrained_model_name_or_path))
+        if not (Path(name) / DIFFERENCE_FILE).is_file():
+            return super().from_pretrained(name, *model_args, **kwargs)
+        with open_source(name) as source:
+            state = {source.key_map.to_ours(key): entry.read().float() for key, entry in source.tensors.items()}
+        kwargs.setdefault("config", cls.config_class.from_pretrained(name))
+        return super().from_pretrained(None, *model_args, state_dict=state, **kwargs)
 
 
 class SpanBertModel(SpanBertPreTrainedModel):

@@ -35,7 +35,8 @@ def load(
         predictor.predict(question="Who wrote it?", context="...")
 
     Args:
-        name_or_path: a folder that `spanbert finetune` wrote, or such a model's name on the hub.
+        name_or_path: a folder that `spanbert finetune` wrote, the name of a shipped model ("spanbert-mini-en-ner"), or
+            a name on the hub.
         device: "auto" takes a GPU when there is one.
         precision: "auto" takes bf16 where the processor multiplies it in hardware.
         threads: CPU threads; None means all cores.
@@ -49,15 +50,14 @@ def load(
         CheckpointError: there is no such model, it is not fine-tuned, or its answers are no longer those stored.
         ConfigurationError: there is no such device, or no bf16.
     """
-    from spanbert.checkpoint_sources import download
+    from spanbert.checkpoint_sources import model_folder
     from spanbert.predicting import Predictor
     from spanbert.task_checkpoints import load_task_model
 
     predictor = Predictor(
         *load_task_model(name_or_path), device=device, precision=precision, threads=threads, batch_pieces=batch_pieces
     )
-    folder = Path(name_or_path)
-    check_golden(predictor, folder if folder.is_dir() else download(str(name_or_path)), golden)
+    check_golden(predictor, model_folder(name_or_path), golden)
     return SpanBertPredictor(predictor)
 
 

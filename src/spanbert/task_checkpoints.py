@@ -11,13 +11,22 @@ from typing import Any
 import torch
 from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
+from torch import Tensor
 from transformers import initialization
 
-from spanbert.checkpoint_saving import FORMAT, write_model_folder
-from spanbert.checkpoint_sources import Source, load_tokenizer, open_source
+from spanbert.checkpoint_saving import FORMAT, HalfPrecision, stored_form, write_model_folder
+from spanbert.checkpoint_sources import Source, load_tokenizer, model_folder, open_source
 from spanbert.checkpoints import LoadReport, load_pretraining_model
 from spanbert.encoder import SpanBertConfig
 from spanbert.errors import CheckpointError, ConfigurationError
+from spanbert.model_differences import (
+    DIFFERENCE_FILE,
+    WHOLE_FILE,
+    Base,
+    hash_of_base,
+    name_of_base,
+    split_by_base,
+)
 from spanbert.special_pieces import add_special_pieces
 from spanbert.task import Task
 from spanbert.task_model import TaskModel
@@ -78,32 +87,75 @@ def save_task_model(
     tokenizer: PieceTokenizer,
     folder: str | Path,
     *,
+    half_precision: HalfPrecision | None = None,
+    base: str | Path | None = None,
     extra_files: Mapping[str, str] | None = None,
 ) -> None:
-    """Write a folder that `load_task_model` opens; transformers opens it too, as `model.transformers_class`.
+    """Write a folder that `load_task_model` opens; without a base transformers opens it too, as
+    `model.transformers_class`.
 
     Args:
         model: the trained model.
         task: with everything it learned; stored in config.json.
         tokenizer: the model's.
         folder: where to; it appears whole or not at all.
+        half_precision: store the weights in 16 bits. They are computed with in 32 bits all the same.
+        base: store only the tensors that this model does not have: a folder, or a name as `model_folder` takes it, with
+            a model.safetensors. Whatever opens the folder needs the base, and `transformers` cannot open it.
         extra_files: name -> text of further files, such as a model card.
 
     Raises:
+        CheckpointError: the base cannot be read, has no model.safetensors, or is the folder itself; or a weight does
+            not fit into 16 bits.
         OSError: the disk is full or failing.
     """
+    folder = Path(folder)
     config: dict[str, Any] = json.loads(model.config.to_json_string())
     config |= task.model_fields()
     config |= {"architectures": [model.transformers_class], "model_type": "bert", "dtype": "float32"}
     config["spanbert"] = _description(task)
+    if base is not None and model_folder(base).resolve() == folder.resolve():
+        raise CheckpointError(f"{folder} is the base itself, and would be lost: write to another folder")
+    weights, shared = _to_be_stored(model, half_precision, base)
+    if base is not None:
+        digest = hash_of_base(model_folder(base), str(base))
+        config["spanbert"]["base"] = Base(name_of_base(base, folder), digest, tuple(shared)).to_json()
     write_model_folder(
-        Path(folder),
-        {name: value.detach().to("cpu", torch.float32).contiguous() for name, value in model.state_dict().items()},
+        folder,
+        weights,
         config,
         tokenizer,
         num_positions=model.config.max_position_embeddings,
         extra_files=extra_files or {},
+        weights_file=WHOLE_FILE if base is None else DIFFERENCE_FILE,
     )
+
+
+def round_as_stored(model: TaskModel, half_precision: HalfPrecision | None, base: str | Path | None) -> bool:
+    """Give a model the numbers that it has after `save_task_model` and `load_task_model`; whether any is another one.
+
+    Raises:
+        CheckpointError: the base cannot be read, or a weight does not fit into 16 bits.
+    """
+    stored, shared = _to_be_stored(model, half_precision, base)
+    state = model.state_dict()
+    changed = {
+        name: value for name, value in (stored | shared).items() if not torch.equal(value.float(), state[name].cpu())
+    }
+    model.load_state_dict(changed, strict=False)
+    return bool(changed)
+
+
+def _to_be_stored(
+    model: TaskModel, half_precision: HalfPrecision | None, base: str | Path | None
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """The tensors of a model as they are written, and those that its base has."""
+    values = {name: value.detach().to("cpu", torch.float32) for name, value in model.state_dict().items()}
+    weights = {name: stored_form(name, value, half_precision) for name, value in values.items()}
+    if base is None:
+        return weights, {}
+    with open_source(base) as source:
+        return split_by_base(values, weights, source)
 
 
 def load_task_model(folder: str | Path) -> tuple[TaskModel, AnyTask, PieceTokenizer]:

@@ -178,9 +178,9 @@ def _ours(model: str) -> Mapping[str, Any]:
     if folder.is_file():
         return {}  # a tarball or a checkpoint of the original release
     if not folder.is_dir():
-        from spanbert.checkpoint_sources import download
+        from spanbert.checkpoint_sources import model_folder
 
-        folder = download(model, tokenizer_only=True)
+        folder = model_folder(model, tokenizer_only=True)
     path = folder / "config.json"
     try:
         ours = json.loads(path.read_text(encoding="utf-8")).get("spanbert") or {}

@@ -50,15 +50,15 @@ def bert_tokenizer(
 
 
 def read_tokenizer(name_or_path: str | Path) -> Tokenizer:
-    """Read the tokenizer of a folder, or of a repository of the hub by its name.
+    """Read the tokenizer of a folder, or of a shipped model or a repository of the hub by its name.
 
     Raises `CheckpointError` where there is none, or one that is not BERT's.
     """
     folder = Path(name_or_path)
     if not folder.is_dir():
-        from spanbert.checkpoint_sources import download  # which needs tokenizers itself
+        from spanbert.checkpoint_sources import model_folder  # which needs tokenizers itself
 
-        folder = download(str(name_or_path), tokenizer_only=True)
+        folder = model_folder(name_or_path, tokenizer_only=True)
     config = _read_json(folder / "tokenizer_config.json") if (folder / "tokenizer_config.json").is_file() else {}
     if (folder / "tokenizer.json").is_file():
         return _from_json(folder / "tokenizer.json", config)

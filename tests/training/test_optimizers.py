@@ -14,7 +14,13 @@ from torch import nn
 
 from spanbert.errors import ConfigurationError
 from spanbert.training.config import TrainingConfig
-from spanbert.training.optimizers import freeze_layers, make_optimizer, make_schedule, parameter_groups
+from spanbert.training.optimizers import (
+    freeze_embeddings,
+    freeze_layers,
+    make_optimizer,
+    make_schedule,
+    parameter_groups,
+)
 from spanbert.training.record import read_history
 
 
@@ -204,6 +210,16 @@ def test_frozen_layers_are_not_trained(number: int, frozen: set[str]) -> None:
     groups = parameter_groups(model, weight_decay=0.1, learning_rate=1.0)
     trained = sum(parameter.requires_grad for parameter in model.parameters())
     assert sum(len(group["params"]) for group in groups) == trained
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_frozen_embeddings_are_not_trained_and_layers_are(number: int) -> None:
+    model = tiny_model(nsp=True)
+    freeze_embeddings(model)
+    freeze_layers(model, number)
+    frozen = {name for name, parameter in model.named_parameters() if not parameter.requires_grad}
+    expected = ("bert.embeddings.", "bert.encoder.layer.0.")[: number + 1]
+    assert frozen == {name for name, _ in model.named_parameters() if name.startswith(expected)}
 
 
 @pytest.mark.parametrize("number", [-2, 3])

@@ -25,6 +25,7 @@ from spanbert.finetuning.splits import split
 from spanbert.finetuning.training import FinetuneResult, finetune_examples
 from spanbert.golden import GOLDEN_FILE, make_golden
 from spanbert.predicting import Predictor
+from spanbert.shipped_models import DEFAULT_MODEL
 from spanbert.task import Task
 from spanbert.task_checkpoints import load_task_model, save_task_model
 from spanbert.tasks import find_task
@@ -42,7 +43,7 @@ class TaskEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no
     """Base of the estimators.
 
     Args:
-        model: where to start: a folder or hub name of any BERT-like model.
+        model: where to start: a folder or hub name of any BERT-like model, or the name of a shipped one.
         epochs: passes over the training data; None means the task's default, here and in what follows.
         learning_rate: highest learning rate.
         batch_size: texts (windows of questions, sentences) of one optimiser step.
@@ -72,7 +73,7 @@ class TaskEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no
 
     def __init__(
         self,
-        model: str | Path,
+        model: str | Path = DEFAULT_MODEL,
         *,
         epochs: float | None = None,
         learning_rate: float | None = None,

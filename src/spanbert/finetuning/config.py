@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from spanbert.errors import ConfigurationError
+from spanbert.shipped_models import DEFAULT_MODEL
 from spanbert.training.config import TrainingConfig
 
 
@@ -13,8 +14,9 @@ from spanbert.training.config import TrainingConfig
 class FinetuneConfig(TrainingConfig):
     """How a model is fine-tuned, wherever its examples come from."""
 
-    model: str
-    """Where to start: a folder or hub name of any BERT-like model, such as what `spanbert pretrain` wrote."""
+    model: str = DEFAULT_MODEL
+    """Where to start: a folder or hub name of any BERT-like model, such as what `spanbert pretrain` wrote, or the name
+    of a shipped model."""
 
     max_dev_examples: int = 2000
     """Most dev examples that each validation predicts, evenly spread; the figures at the end are over all of them."""
@@ -39,6 +41,10 @@ class FinetuneConfig(TrainingConfig):
 
     freeze_layers: int = 0
     """The embeddings and this many of the lowest layers stay as they are; -1 freezes the whole encoder."""
+
+    freeze_embeddings: bool = False
+    """The embeddings stay as they are, as under --freeze-layers and --lora-rank, and all layers learn: then several
+    models of one encoder can share them (`spanbert convert --base`)."""
 
     dropout: float | None = None
     """Dropout of the encoder's states; as the model has it when not given."""

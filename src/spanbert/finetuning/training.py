@@ -17,6 +17,7 @@ from spanbert.finetuning.config import FinetuneConfig
 from spanbert.finetuning.data import FinetuneData, PreparedExamples, TrainingWindows
 from spanbert.finetuning.validation import TaskValidation, predictor_in_training
 from spanbert.read_summary import counted
+from spanbert.shipped_models import DEFAULT_MODEL
 from spanbert.task import Task, Window
 from spanbert.task_checkpoints import new_task_model
 from spanbert.task_model import TaskModel
@@ -24,7 +25,7 @@ from spanbert.tokenization import PieceTokenizer
 from spanbert.training.contract import Selection, TrainingPlan
 from spanbert.training.devices import make_accelerator, processor_name
 from spanbert.training.loop import Trainer, num_steps
-from spanbert.training.optimizers import freeze_layers
+from spanbert.training.optimizers import freeze_embeddings, freeze_layers
 from spanbert.training.record import versions
 from spanbert.training.run import course_of_run, starting_record, train_recorded
 
@@ -112,6 +113,8 @@ class FinetuneRun:
                 f"--max-length {task.settings.max_length}: the model's position table has {limit}, so it is {limit} at "
                 "most"
             )
+        if config.freeze_embeddings:
+            freeze_embeddings(self.model)
         freeze_layers(self.model, config.freeze_layers)
         if config.lora_rank:
             with torch.random.fork_rng(devices=[]):
@@ -197,6 +200,8 @@ class FinetuneRun:
         """What a person sees before the first step."""
         task, model = self.task, self.model
         lines = []
+        if self.config.model == DEFAULT_MODEL:
+            lines.append(f"starting from {DEFAULT_MODEL}, the default of --model")
         made_up = sorted(set(self._report.new) & model.state_dict().keys())
         if made_up:
             lines.append(f"{self.config.model} lacks {', '.join(made_up)}: made new, as the head is")

@@ -22,6 +22,17 @@ _EMBEDDINGS = re.compile(r"(?:^|\.)bert\.embeddings\.")
 _LAYER = re.compile(r"(?:^|\.)bert\.encoder\.layer\.(\d+)\.")
 
 
+def freeze_embeddings(model: nn.Module) -> None:
+    """Train the embeddings of a model's encoder, its tables and their normalisation, no longer.
+
+    Args:
+        model: with an encoder named `bert`; call it before `Trainer`.
+    """
+    for name, parameter in model.named_parameters():
+        if _EMBEDDINGS.search(name):
+            parameter.requires_grad_(False)
+
+
 def freeze_layers(model: nn.Module, number: int) -> None:
     """Train the embeddings and the lowest layers of a model's encoder no longer.
 
@@ -41,9 +52,9 @@ def freeze_layers(model: nn.Module, number: int) -> None:
     if number == 0:
         return
     frozen = num_layers if number == -1 else number
+    freeze_embeddings(model)
     for name, parameter in model.named_parameters():
-        layer = _LAYER.search(name)
-        if _EMBEDDINGS.search(name) or (layer and int(layer[1]) < frozen):
+        if (layer := _LAYER.search(name)) and int(layer[1]) < frozen:
             parameter.requires_grad_(False)
 
 

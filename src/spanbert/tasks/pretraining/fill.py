@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from spanbert.errors import ConfigurationError, InputError
+from spanbert.shipped_models import DEFAULT_MODEL
 from spanbert.training.config import Device, Precision
 
 if TYPE_CHECKING:
@@ -32,8 +33,9 @@ class FillConfig:
     are filled all the same, and the exit status is 1.
     """
 
-    model: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="MODEL")]
-    """Model folder or hub name. Without a span boundary head, the masked language model ranks alone."""
+    model: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="MODEL")] = DEFAULT_MODEL
+    """Model folder, or the name of a shipped model or one on the hub. It may be left out: a first word with a [MASK] in
+    it is a text. Without a span boundary head, the masked language model ranks alone."""
 
     text: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="TEXT...")] = ()
     """Texts with [MASK]s; without any, each line of standard input is one, and blank lines are passed over."""
@@ -80,9 +82,10 @@ def run(config: FillConfig) -> int:
     from spanbert.training.devices import set_threads
 
     set_threads(config.threads)
-    filler = SpanFiller.load(config.model, device=config.device, precision=config.precision)
+    model, texts = _model_and_texts(config)
+    filler = SpanFiller.load(model, device=config.device, precision=config.precision)
     num_texts = num_errors = 0
-    for line, text in _texts(config):
+    for line, text in _numbered(texts, quiet=config.quiet):
         num_texts += 1
         try:
             if isinstance(text, InputError):
@@ -169,12 +172,22 @@ def _in_context(text: str, span: FilledSpan) -> str:
     return _WHITE_SPACE.sub(" ", f"{before}«{text[span.start : span.end]}»{after}")
 
 
-def _texts(config: FillConfig) -> Iterator[tuple[int, str | InputError]]:
-    """The texts with their numbers, from 1; an error in place of a line that is not UTF-8."""
-    if config.text:
-        yield from enumerate(config.text, 1)
+def _model_and_texts(config: FillConfig) -> tuple[str, tuple[str, ...]]:
+    """What is meant where the model is left out; every text has a [MASK], and no model's name has."""
+    from spanbert.tokenizer_files import MASK
+
+    if MASK in config.model:
+        return DEFAULT_MODEL, (config.model, *config.text)
+    return config.model, config.text
+
+
+def _numbered(texts: tuple[str, ...], *, quiet: bool) -> Iterator[tuple[int, str | InputError]]:
+    """The texts, or else the lines of standard input, with their numbers, from 1; an error for a line that is not
+    UTF-8."""
+    if texts:
+        yield from enumerate(texts, 1)
         return
-    if sys.stdin.isatty() and not config.quiet:
+    if sys.stdin.isatty() and not quiet:
         print("reading texts with [MASK]s from standard input, one a line", file=sys.stderr)
     for number, data in enumerate(sys.stdin.buffer, 1):
         try:
