@@ -70,6 +70,8 @@ def _convert(source: Path, output: Path, base: Path | None = None) -> None:
         source=str(source), output=output, half_precision="fp16", base=None if base is None else str(base), quiet=True
     )
     convert(options)
+    # The card of a run names folders of the machine; the package's own card tells of all models.
+    (output / "README.md").unlink(missing_ok=True)
 
 
 def _write_checksums(package: Path) -> None:
@@ -91,6 +93,9 @@ def main() -> int:
     siblings = {name: Path(folder) for name, _, folder in (given.partition("=") for given in arguments.sibling)}
     try:
         sizes = pack(arguments.base, siblings, PACKAGE)
+        shutil.rmtree(
+            PACKAGE.parents[1] / "build", ignore_errors=True
+        )  # setuptools would put its old files into a wheel
     except SpanBertError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -17,7 +17,7 @@ from tiny_package import save_base, save_tuned
 from transformers import AutoModelForSequenceClassification
 
 import spanbert
-from spanbert.checkpoint_sources import Source, TensorEntry, open_source
+from spanbert.checkpoint_sources import Source, TensorEntry, load_tokenizer, open_source
 from spanbert.convert import ConvertConfig, run
 from spanbert.errors import CheckpointError, ConfigurationError
 from spanbert.golden import GOLDEN_FILE
@@ -103,6 +103,16 @@ def test_plain_transformers_refuses_a_difference_and_opens_it_made_whole(models:
     for name, value in state_of(whole).items():
         if name.startswith("bert."):
             assert torch.equal(ours.state_dict()[name.removeprefix("bert.")], value)
+
+
+def test_what_transformers_saves_of_an_opened_difference_is_whole(models: Path) -> None:
+    small = convert(models / "tuned", models / "small", base=str(models / "base"))
+    model = load_task_model(small)[0]
+    for number, one in enumerate((model, type(model).from_pretrained(small))):
+        folder = models / str(number)
+        one.save_pretrained(folder)
+        load_tokenizer(small).save(folder)
+        assert_same(state_of(folder), state_of(small))
 
 
 def test_stored_answers_travel(models: Path) -> None:

@@ -92,12 +92,17 @@ def test_a_name_becomes_a_folder_wherever_models_are_named(package: Path) -> Non
     assert describe(BASE)["heads"] == ["masked pieces", "span boundaries"]
     assert describe(SIBLING)["stored_as"] == ["float16"]
     assert is_shipped(package / BASE)
+    assert not list(package.glob("*/README.md")), "the package has one card, and those of runs name folders"
 
 
 def test_other_names_are_none(package: Path, models: Path) -> None:
     for name in ("bert-base-cased", "spanbert-base-cased", "someone/spanbert-mini-en", "", str(package / BASE)):
         assert shipped_folder(name) is None
     assert not is_shipped(models / "base")
+    shutil.copytree(models / "base", "mine")
+    for other in ("no JSON", '{"files": {"data.txt": {"size": 1, "sha256": ""}}}', '{"files": 3}'):
+        Path("checksums.json").write_text(other, encoding="utf-8")
+        assert not is_shipped(Path("mine"))
 
 
 def test_a_folder_of_that_name_here_wins(package: Path, models: Path) -> None:

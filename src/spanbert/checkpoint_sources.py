@@ -216,9 +216,7 @@ def _open_folder(name: str, folder: Path, stack: ExitStack) -> Source:
 def _open_difference(name: str, folder: Path, config: Mapping[str, Any], base: Base, stack: ExitStack) -> Source:
     """A model whose folder has a part of its tensors; its base has the others."""
     if not (folder / DIFFERENCE_FILE).is_file():
-        raise CheckpointError(
-            f"{name} lacks {DIFFERENCE_FILE}, which its config.json means: bring the folder again"
-        )
+        raise CheckpointError(f"{name} lacks {DIFFERENCE_FILE}, which its config.json means: bring the folder again")
     own = _open_safetensors(folder / DIFFERENCE_FILE, stack)
     place = find_base(base, folder, name, model_folder)
     theirs = _open_safetensors(place / WHOLE_FILE, stack)
@@ -226,6 +224,8 @@ def _open_difference(name: str, folder: Path, config: Mapping[str, Any], base: B
     of_base = {key_map.to_ours(key): entry for key, entry in theirs.items()}
     if missing := [key for key in base.tensors if key not in of_base or key in own]:
         raise CheckpointError(f"{name}: config.json is damaged: {missing[0]} is not what the base {base.name} gives it")
+    # What is opened is whole, and so is what others save with this configuration.
+    config = {**config, "spanbert": {key: value for key, value in config["spanbert"].items() if key != "base"}}
     note = f"{len(base.tensors)} of its tensors are those of its base {base.name}"
     tensors = own | {key: of_base[key] for key in base.tensors}
     return Source(name, _OUR_TITLE, config, key_map_of(tensors), tensors, (note,))

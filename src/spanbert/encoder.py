@@ -211,7 +211,7 @@ class SpanBertPreTrainedModel(PreTrainedModel):
             return super().from_pretrained(name, *model_args, **kwargs)
         with open_source(name) as source:
             state = {source.key_map.to_ours(key): entry.read().float() for key, entry in source.tensors.items()}
-        kwargs.setdefault("config", cls.config_class.from_pretrained(name))
+            kwargs.setdefault("config", cls.config_class.from_pretrained(name, spanbert=source.config["spanbert"]))
         return super().from_pretrained(None, *model_args, state_dict=state, **kwargs)
 
 

@@ -49,7 +49,12 @@ def shipped_folder(name: str) -> Path | None:
 
 def is_shipped(folder: Path) -> bool:
     """Whether a model's folder belongs to an installed package, so that nothing may be written to it."""
-    return (folder.resolve().parent / CHECKSUMS).is_file()
+    folder = folder.resolve()
+    try:
+        checksums = json.loads((folder.parent / CHECKSUMS).read_text(encoding="utf-8"))
+        return any(True for _ in _files_of(folder.name, checksums))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return False
 
 
 def _checked(name: str, entry: EntryPoint) -> Path:
