@@ -4,7 +4,7 @@
         [data options of the task, as `spanbert check TASK --help` shows them]
 
 Examples that belong together (questions of one article) stay on one side, labels in proportion. `--most-...` keeps the
-first so many of a side.
+first so many of a side; `--test-share 0` brings all into train.jsonl, whatever belongs together.
 """
 
 from __future__ import annotations
@@ -34,7 +34,9 @@ def main() -> None:
     options = parse_options(task_class.data_options, rest, program="split_data.py")
     located, problems = examples_of(task_class.read(arguments.file, options))
     task = task_class(task_class.settings_class())
-    train, test = split(task, [one.example for one in located], arguments.test_share, seed=arguments.seed)
+    examples = [one.example for one in located]
+    share = arguments.test_share
+    train, test = split(task, examples, share, seed=arguments.seed) if share else (examples, [])
     arguments.folder.mkdir(parents=True, exist_ok=True)
     for name, examples, most in (("train", train, arguments.most_train), ("test", test, arguments.most_test)):
         lines = [json.dumps(example.to_json(), ensure_ascii=False) + "\n" for example in examples[:most]]

@@ -60,6 +60,7 @@ def test_an_error_is_one_line_and_status_1(tmp_path: Path, capsys: pytest.Captur
         ["--help"],
         ["prepare", "--help"],
         ["pretrain", "--help"],
+        ["ablate", "--help"],
         ["fill", "--help"],
         ["sample", "text"],
         ["convert", "--help"],

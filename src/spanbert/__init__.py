@@ -13,6 +13,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from spanbert.ablation.ablate import AblationResult, ablate
+    from spanbert.ablation.config import AblateConfig
     from spanbert.checkpoints import LoadReport, load_pretraining_model, save_pretraining_model
     from spanbert.documents import Annotation, Document, ReadConfig, ReadSummary, expand_inputs, read_documents
     from spanbert.encoder import SpanBertConfig, SpanBertModel
@@ -53,6 +55,8 @@ _ERRORS = (
 )
 _READING = ("Annotation", "Document", "ReadConfig", "ReadSummary", "expand_inputs", "read_documents")
 _HOMES = {
+    "spanbert.ablation.ablate": ("AblationResult", "ablate"),
+    "spanbert.ablation.config": ("AblateConfig",),
     "spanbert.checkpoints": ("LoadReport", "load_pretraining_model", "save_pretraining_model"),
     "spanbert.documents": _READING,
     "spanbert.encoder": ("SpanBertConfig", "SpanBertModel"),

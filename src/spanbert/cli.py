@@ -80,6 +80,11 @@ VERBS = {
     "score": Verb(
         "spanbert.score:ScoreConfig", "spanbert.score:run", "official figures of predictions in files", "data"
     ),
+    "ablate": Verb(
+        "spanbert.ablation.config:AblateConfig",
+        "spanbert.ablation.ablate:run",
+        "the paper's question at your size: pre-train in several ways, fine-tune all, compare",
+    ),
     "fill": Verb(
         f"{_PRETRAINING}.fill:FillConfig",
         f"{_PRETRAINING}.fill:run",

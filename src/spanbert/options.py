@@ -119,12 +119,26 @@ def read_config_file(config_class: type[Any], path: Path) -> dict[str, Any]:
         ConfigurationError: the file cannot be read, is not TOML, or has an unknown key (the nearest right one is
             named).
     """
+    return parse_values(config_class, read_toml(path), what=str(path))
+
+
+def parse_values(config_class: type[Any], values: Mapping[str, Any], *, what: str) -> dict[str, Any]:
+    """Values of TOML by name, as those of a dataclass's fields.
+
+    Args:
+        config_class: a keyword-only dataclass.
+        values: as TOML has them.
+        what: how messages begin: where the values stand.
+
+    Raises:
+        ConfigurationError: a name is unknown (the nearest right one is told), or a value is not of its option's type.
+    """
     names = _names_of(config_class)
     hints = get_type_hints(config_class)
     parsed = {}
-    for key, value in read_toml(path).items():
-        name = _known(key, names, str(path))
-        parsed[name] = _parse_value(hints[name], value, f"{path}: {key} = {value!r}")
+    for key, value in values.items():
+        name = _known(key, names, what)
+        parsed[name] = _parse_value(hints[name], value, f"{what}: {key} = {value!r}")
     return parsed
 
 

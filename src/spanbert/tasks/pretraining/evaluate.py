@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
 from spanbert.errors import ConfigurationError
 from spanbert.tasks.pretraining.masking_options import MaskingOptions
 from spanbert.training.config import Device, Precision
+
+if TYPE_CHECKING:
+    from spanbert.tasks.pretraining.blocks import BoolArray
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,8 +66,13 @@ def run(config: EvaluateConfig) -> int:
     return 0
 
 
-def evaluate_pretraining(config: EvaluateConfig) -> dict[str, float]:
+def evaluate_pretraining(config: EvaluateConfig, *, documents: BoolArray | None = None) -> dict[str, float]:
     """Metrics of a model on a corpus; see `pretraining_metrics` for their names.
+
+    Args:
+        config: see `EvaluateConfig`.
+        documents: bool [number of documents], those to measure on, as `Corpus.held_out_documents` gives them; None
+            means all.
 
     Raises:
         CheckpointError: the folder has no masked language model, or cannot be read.
@@ -100,9 +108,9 @@ def evaluate_pretraining(config: EvaluateConfig) -> dict[str, float]:
     device = choose_device(config.device)
     precision = resolve_precision(config.precision, device)
     stream: BlockStream = (
-        SegmentPairs(corpus, config.sequence_length, None, seed=config.seed)
+        SegmentPairs(corpus, config.sequence_length, documents, seed=config.seed)
         if config.nsp
-        else SingleSequences(corpus, config.sequence_length, None)
+        else SingleSequences(corpus, config.sequence_length, documents)
     )
     masked = MaskedCorpus(
         corpus,

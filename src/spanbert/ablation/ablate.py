@@ -1,0 +1,236 @@
+"""`spanbert ablate`: encoders pre-trained in several ways, fine-tuned for several tasks, and compared."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from spanbert.ablation.cells import Cell, cells_of, finetune_cell, measured, pretrain_cell
+from spanbert.ablation.config import ROWS, AblateConfig
+from spanbert.ablation.plot import draw
+from spanbert.ablation.results import Results, collect
+from spanbert.ablation.tables import PICTURE, readme, tables_of
+from spanbert.ablation.task_tables import AblationTask, read_tasks
+from spanbert.durable_files import lock_file
+from spanbert.errors import CheckpointError, ConfigurationError, TrainingError
+from spanbert.tasks.pretraining.corpus import Corpus
+from spanbert.training.devices import choose_device, resolve_precision
+from spanbert.training.fingerprints import differences
+from spanbert.training.progress import tell, warn
+from spanbert.training.record import versions, write_json
+
+_RECORD = "ablation.json"
+_LOCK = ".lock"
+_WIDTH = 120
+"""Of the tables where stdout is no terminal."""
+
+
+@dataclass(frozen=True)
+class AblationResult:
+    """What an ablation gave.
+
+    Attributes:
+        output: the folder with table, picture and figures.
+        figures: what results.json holds.
+        stopped_by: 0, or the number of the signal after which the run that was under way saved its state.
+    """
+
+    output: Path
+    figures: dict[str, Any]
+    stopped_by: int = 0
+
+
+def run(config: AblateConfig) -> int:
+    """The verb: 0, or 128 + n after signal n."""
+    result, results = _ablate(config)
+    if result.stopped_by:
+        return 128 + result.stopped_by
+    if config.json:
+        print(json.dumps(result.figures, ensure_ascii=False))
+    else:
+        console = Console(width=None if sys.stdout.isatty() else _WIDTH)
+        for table in tables_of(results):
+            table.print(console)
+        console.print(f"{config.output}/README.md says how to read this", markup=False, highlight=False, soft_wrap=True)
+    return 0
+
+
+def ablate(config: AblateConfig) -> AblationResult:
+    """Pre-train an encoder for each row and seed, fine-tune each for every task, and compare.
+
+    What is finished in the output folder is not done again, and an interrupted run goes on where it stopped.
+
+    Args:
+        config: see `AblateConfig`.
+
+    Raises:
+        ConfigurationError: options contradict each other, the file of tasks, or the runs in the output folder.
+        InputError: a data file cannot be read.
+        CorpusError: the corpus is damaged, or has no documents to hold out.
+        CheckpointError: a file of an earlier run is damaged.
+        TrainingError: a loss is not a number, or the disk is full.
+
+    Example:
+        >>> ablate(AblateConfig(corpus=Path("corpus"), output=Path("question"), steps=500)).figures["pretraining"]
+    """
+    return _ablate(config)[0]
+
+
+def _ablate(config: AblateConfig) -> tuple[AblationResult, Results]:
+    say = _silent if config.quiet else tell
+    corpus = _check(config)
+    tasks = read_tasks(config, say=say)
+    _refuse_what_is_read(config, tasks)
+    if not tasks:
+        say("no --tasks: only pre-training is compared")
+    for task in tasks:
+        if task.settings.max_length > config.sequence_length:
+            warn(
+                f"{task.name}: windows of up to {task.settings.max_length} pieces, and pre-training sees "
+                f"{config.sequence_length}: positions beyond learn from this task alone; set max_length"
+            )
+    try:
+        with _alone_in(config.output):
+            _compare_with_earlier(config, corpus, tasks)
+            stopped_by = _run_cells(config, corpus, tasks, say)
+            results = _report(config, tasks)
+    except OSError as error:
+        raise TrainingError(
+            f"{error.filename or config.output} cannot be written: {error.strerror or error}; make room and give the "
+            "same command again"
+        ) from error
+    if stopped_by:
+        say(f"{results.done} of {results.planned} runs are done; the same command goes on")
+    return AblationResult(config.output, results.to_json(), stopped_by), results
+
+
+def _check(config: AblateConfig) -> Corpus:
+    """The corpus, after what can be refused without reading anything else."""
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise ConfigurationError("`spanbert ablate` runs in one process: start it without a launcher")
+    output = config.output
+    if output.exists() and not output.is_dir():
+        raise ConfigurationError(f"{output}: is a file; --output names a folder")
+    if output.exists() and not (output / _RECORD).exists() and any(path.name != _LOCK for path in output.iterdir()):
+        raise ConfigurationError(f"{output}: is not empty and holds no ablation: choose another --output")
+    corpus = Corpus.open(config.corpus)
+    if not corpus.held_out_documents(config.held_out, config.seed).any():
+        raise ConfigurationError(f"{config.corpus} is one document: nothing can be held out to measure on")
+    return corpus
+
+
+def _refuse_what_is_read(config: AblateConfig, tasks: Sequence[AblationTask]) -> None:
+    sources = [config.corpus, *([config.tasks] if config.tasks else [])]
+    sources += [Path(file) for task in tasks for file in task.stored["files"]]
+    for source in sources:
+        if source.resolve().is_relative_to(config.output.resolve()):
+            raise ConfigurationError(f"{config.output}: holds {source}, which is read: choose another --output")
+
+
+@contextmanager
+def _alone_in(output: Path) -> Iterator[None]:
+    """Make the folder, and keep other ablations out of it."""
+    output.mkdir(parents=True, exist_ok=True)
+    path = output / _LOCK
+    with path.open("a") as lock:
+        if not lock_file(lock):
+            raise ConfigurationError(
+                f"{output}: another ablation is writing to it: wait for it, or choose another --output"
+            )
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
+
+
+def _compare_with_earlier(config: AblateConfig, corpus: Corpus, tasks: Sequence[AblationTask]) -> None:
+    """Refuse to mix runs of other options with those in the folder; more rows, seeds and tasks are welcome."""
+    device = choose_device(config.device)
+    machine = {"device": device.type, "precision": resolve_precision(config.precision, device)}
+    now: dict[str, Any] = {
+        "options": json.loads(json.dumps(config.shaping() | machine)),
+        "corpus": corpus.hash,
+        "tasks": {task.name: json.loads(json.dumps(task.stored)) for task in tasks},
+        "versions": versions(),
+    }
+    before = _read_record(config.output / _RECORD)
+    if before:
+        rows = differences(before["options"], now["options"])
+        if before["corpus"] != now["corpus"]:
+            rows.append(f"the contents of {config.corpus} have changed")
+        for name, stored in before["tasks"].items():
+            if name in now["tasks"]:
+                rows += [f"task {name!r}: {row}" for row in differences(stored, now["tasks"][name])]
+        if rows:
+            raise ConfigurationError(
+                f"{config.output}: holds runs with other options ({'; '.join(rows)}): give the same ones, or choose "
+                "another --output"
+            )
+        for row in differences(before["versions"], now["versions"]):
+            warn(f"{config.output}: earlier runs were made with another version of {row}")
+        now = {**now, "versions": before["versions"], "tasks": {**before["tasks"], **now["tasks"]}}
+    write_json(config.output / _RECORD, now)
+
+
+def _read_record(path: Path) -> Mapping[str, Any]:
+    if not path.exists():
+        return {}
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        return {key: dict(record[key]) if key != "corpus" else record[key] for key in (
+            "options", "corpus", "tasks", "versions",
+        )}  # fmt: skip
+    except (ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{path} is damaged ({error}): choose another --output") from error
+
+
+def _run_cells(config: AblateConfig, corpus: Corpus, tasks: Sequence[AblationTask], say: Callable[[str], None]) -> int:
+    """Do what is left to do; 0, or the number of the signal that stopped it."""
+    cells = cells_of(config)
+    total, number = len(cells) * (1 + len(tasks)), 0
+    for cell in cells:
+        steps: list[tuple[str, Path, Callable[[], int]]] = [
+            ("pre-training", cell.pretraining, _pretraining_of(config, cell, corpus))
+        ]
+        steps += [(task.name, cell.of_task(task), _finetuning_of(config, cell, task)) for task in tasks]
+        new = False
+        for what, folder, do in steps:
+            number += 1
+            if measured(folder) is not None:
+                continue
+            say(f"run {number} of {total}: {ROWS[cell.row].words}, seed {cell.seed}: {what}")
+            new = True
+            if stopped_by := do():
+                return stopped_by
+        if new and cell is not cells[-1]:  # what is known so far, should something go wrong later
+            _report(config, tasks)
+    return 0
+
+
+def _pretraining_of(config: AblateConfig, cell: Cell, corpus: Corpus) -> Callable[[], int]:
+    return lambda: pretrain_cell(config, cell, corpus)
+
+
+def _finetuning_of(config: AblateConfig, cell: Cell, task: AblationTask) -> Callable[[], int]:
+    return lambda: finetune_cell(config, cell, task)
+
+
+def _report(config: AblateConfig, tasks: Sequence[AblationTask]) -> Results:
+    """Write the table, the picture and the figures of what is finished."""
+    results = collect(config, tasks)
+    write_json(config.output / "results.json", results.to_json())
+    (config.output / "README.md").write_text(readme(config, results), encoding="utf-8")
+    draw(results, config.output / PICTURE)
+    return results
+
+
+def _silent(line: str) -> None:
+    pass

@@ -1,0 +1,250 @@
+"""The runs of an ablation, each in a folder of its own: done once, gone on with where it stopped.
+
+    rows/ROW/seed-SEED/pretraining/     encoder/, times.json, measured.json
+    rows/ROW/seed-SEED/tasks/TASK/      model/, predictions.jsonl, measured.json
+
+`measured.json` is written last: where it is, nothing is left to do.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from spanbert.ablation.config import ROWS, AblateConfig, RowName
+from spanbert.ablation.task_tables import AblationTask
+from spanbert.errors import CheckpointError
+from spanbert.evaluation.bootstrap import resample
+from spanbert.example_sets import load_examples
+from spanbert.finetuning.finetune import finetune_files
+from spanbert.loading import load
+from spanbert.prediction_stream import rounded
+from spanbert.tasks.pretraining.corpus import Corpus
+from spanbert.tasks.pretraining.data import BlockStream, SegmentPairs, SingleSequences
+from spanbert.tasks.pretraining.evaluate import EvaluateConfig, evaluate_pretraining
+from spanbert.tasks.pretraining.masking import Scheme
+from spanbert.tasks.pretraining.pretrain import HELD_OUT, pretrain
+from spanbert.training.record import write_json
+from spanbert.training.run import read_record
+
+MEASURED_SCHEMES: tuple[Scheme, ...] = ("pieces", "spans")
+"""The masks that every encoder is measured under, whatever it learned from."""
+
+_KEPT = {"run.json", "history.jsonl", "curves.png"}
+"""What stays of a fine-tuned model."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A pre-trained encoder: a row of the ablation and a seed.
+
+    Attributes:
+        row: how it is pre-trained.
+        seed: of its weights, masks and order, and of its fine-tuning.
+        folder: of all its runs.
+    """
+
+    row: RowName
+    seed: int
+    folder: Path
+
+    @classmethod
+    def of(cls, config: AblateConfig, row: RowName, seed: int) -> Cell:
+        """The cell of a row and a seed in an ablation's folder."""
+        return cls(row, seed, config.output / "rows" / row / f"seed-{seed}")
+
+    @property
+    def pretraining(self) -> Path:
+        """Folder of the pre-training."""
+        return self.folder / "pretraining"
+
+    @property
+    def encoder(self) -> Path:
+        """The pre-trained model."""
+        return self.pretraining / "encoder"
+
+    def of_task(self, task: AblationTask) -> Path:
+        """Folder of a fine-tuning."""
+        return self.folder / "tasks" / task.folder
+
+
+def cells_of(config: AblateConfig) -> list[Cell]:
+    """All encoders, in the order they are made: the first seed of every row, then the second of those that have one."""
+    seeds = config.seeds_of_rows
+    most = max(map(len, seeds.values()))
+    return [
+        Cell.of(config, row, seeds[row][number])
+        for number in range(most)
+        for row in config.rows
+        if number < len(seeds[row])
+    ]
+
+
+def measured(folder: Path) -> dict[str, Any] | None:
+    """What a finished run's `measured.json` says; None where it is not finished.
+
+    Raises:
+        CheckpointError: the file is damaged.
+    """
+    path = folder / "measured.json"
+    if not path.exists():
+        return None
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except ValueError as error:
+        raise CheckpointError(f"{path} is damaged ({error}): delete it, and it is measured anew") from error
+
+
+def pretrain_cell(config: AblateConfig, cell: Cell, corpus: Corpus) -> int:
+    """Pre-train an encoder and measure it on the held-out documents.
+
+    Returns:
+        0, or the number of the signal after which the run saved its state and stopped.
+
+    Raises:
+        SpanBertError: as `pretrain`.
+    """
+    record = read_record(cell.encoder)
+    if record.get("status") != "finished":
+        options = config.pretraining(
+            cell.row,
+            cell.seed,
+            cell.encoder,
+            batch_size=blocks_of_a_step(config, cell.row, corpus),
+            resume=bool(record),
+        )
+        cell.pretraining.mkdir(parents=True, exist_ok=True)
+        with _timed(cell.pretraining / "times.json"):
+            result = pretrain(options, held_out_seed=config.seed)
+        gc.collect()  # the engine ties a model into cycles
+        if result.stopped_by:
+            return result.stopped_by
+    shutil.rmtree(cell.encoder / "checkpoints", ignore_errors=True)
+    own = read_record(cell.encoder)["metrics"].get(HELD_OUT, {})
+    write_json(
+        cell.pretraining / "measured.json",
+        {
+            "held_out": {scheme: _held_out_figures(config, cell, corpus, scheme) for scheme in MEASURED_SCHEMES},
+            "own_held_out": {name: value for name, value in own.items() if name != "step"},
+            "blocks_of_a_step": (blocks := blocks_of_a_step(config, cell.row, corpus)),
+            "pieces": round(config.steps * blocks * _pieces_of_a_block(config, corpus, nsp=ROWS[cell.row].nsp)),
+            **_total_time(cell.pretraining / "times.json"),
+        },
+    )
+    return 0
+
+
+def _held_out_figures(config: AblateConfig, cell: Cell, corpus: Corpus, scheme: Scheme) -> dict[str, float]:
+    """Figures of the masked language model on single sequences of the held-out documents, whatever it learned from."""
+    options = EvaluateConfig(
+        model=str(cell.encoder),
+        corpus=config.corpus,
+        scheme=scheme,
+        budget=config.budget,
+        sequence_length=config.sequence_length,
+        max_blocks=config.max_validation_blocks,
+        micro_batch_pieces=config.micro_batch_pieces,
+        seed=config.seed,
+        device=config.device,
+        precision=config.precision,
+        threads=config.threads,
+    )
+    figures = evaluate_pretraining(options, documents=corpus.held_out_documents(config.held_out, config.seed))
+    return {name: figures[name] for name in ("mlm_loss", "mlm_accuracy", "exact_span_accuracy") if name in figures}
+
+
+def blocks_of_a_step(config: AblateConfig, row: RowName, corpus: Corpus) -> int:
+    """Blocks of one optimiser step, such that all rows see the same number of pieces in a step, to within a block."""
+    single, own = (_pieces_of_a_block(config, corpus, nsp=nsp) for nsp in (False, ROWS[row].nsp))
+    return max(1, round(config.batch_size * single / own))
+
+
+def _pieces_of_a_block(config: AblateConfig, corpus: Corpus, *, nsp: bool) -> float:
+    """Pieces of a block of the documents that are learned from, special ones counted: the mean."""
+    documents = ~corpus.held_out_documents(config.held_out, config.seed)
+    stream: BlockStream = (
+        SegmentPairs(corpus, config.sequence_length, documents, seed=config.seed)
+        if nsp
+        else SingleSequences(corpus, config.sequence_length, documents)
+    )
+    return float(stream.lengths().mean()) + (3 if nsp else 2)
+
+
+@contextmanager
+def _timed(path: Path) -> Iterator[None]:
+    """Add the seconds of what is done inside to a file of sessions; one that is killed leaves none."""
+    sessions = _sessions(path)
+    write_json(path, {"sessions": [*sessions, {}]})
+    wall, cpu = time.perf_counter(), time.process_time()
+    yield
+    took = {"wall_seconds": time.perf_counter() - wall, "cpu_seconds": time.process_time() - cpu}
+    write_json(path, {"sessions": [*sessions, took]})
+
+
+def _sessions(path: Path) -> list[dict[str, float]]:
+    return list(json.loads(path.read_text(encoding="utf-8"))["sessions"]) if path.exists() else []
+
+
+def _total_time(path: Path) -> dict[str, Any]:
+    """Seconds over all sessions, and whether one was killed and is missing."""
+    sessions = _sessions(path)
+    total = {key: sum(one.get(key, 0.0) for one in sessions) for key in ("wall_seconds", "cpu_seconds")}
+    return {**total, "time_is_whole": all(sessions), "interrupted": len(sessions) - 1}
+
+
+def finetune_cell(config: AblateConfig, cell: Cell, task: AblationTask) -> int:
+    """Fine-tune an encoder for a task and measure it on the test file.
+
+    Returns:
+        0, or the number of the signal after which the run saved its state and stopped.
+
+    Raises:
+        SpanBertError: as `finetune`.
+    """
+    folder = cell.of_task(task)
+    model = folder / "model"
+    options = task.finetuning(config, model=cell.encoder, output=model, seed=cell.seed)
+    result = finetune_files(options, task.kind(task.settings))
+    gc.collect()
+    if result.stopped_by:
+        return result.stopped_by
+    _measure(config, task, model, folder, dev=result.metrics)
+    if not config.keep_models:
+        for path in model.iterdir():
+            if path.is_dir():
+                shutil.rmtree(path)
+            elif path.name not in _KEPT:
+                path.unlink()
+    return 0
+
+
+def _measure(config: AblateConfig, task: AblationTask, model: Path, folder: Path, *, dev: Mapping[str, float]) -> None:
+    """Answers and figures on the test file, with the figure of every sample of the bootstrap."""
+    located = load_examples(task.kind, task.test, task.settings, strict=False, say=_silent)
+    examples = [one.example for one in located]
+    tuned = load(model, device=config.device, precision=config.precision, threads=config.threads, golden="skip")
+    predictions = list(tuned.predictor.predict(examples))
+    lines = (json.dumps(rounded(prediction.to_json()), ensure_ascii=False) + "\n" for prediction in predictions)
+    (folder / "predictions.jsonl").write_text("".join(lines), encoding="utf-8", newline="\n")
+    resampled = resample(task.kind.compare(examples, predictions, task.settings), samples=config.samples)
+    drawn = resampled.drawn[:, list(resampled.figures).index(task.metric)]
+    write_json(
+        folder / "measured.json",
+        {
+            "examples": len(examples),
+            "figures": {name: interval.to_json() for name, interval in resampled.intervals().items()},
+            "dev": dict(dev),
+            "drawn": [None if value != value else value for value in rounded(drawn.tolist())],
+        },
+    )
+
+
+def _silent(line: str) -> None:
+    """What is wrong with the file was said when the tasks were read."""
