@@ -29,6 +29,10 @@ class Options:
     fastcoref_python: Path | None
     scratch: Path
 
+    def files(self, *names: str) -> list[str]:
+        """Files of the real data, for the setting `sources`; none without real data."""
+        return [] if self.data is None else [str(self.data / name) for name in names]
+
 
 @dataclass(frozen=True)
 class Side:
@@ -155,6 +159,18 @@ class Comparison:
     proof: str = ""
     rounds: int = 5
     slow: bool = False
+
+    @property
+    def sources(self) -> list[Path]:
+        """The files of real data that its sides open: all that stand in their setting `sources`."""
+        return sorted({Path(file) for side in self.sides for file in side.settings.get("sources", ())})
+
+    @property
+    def texts(self) -> str:
+        """What its sides read; a row without the setting `sources` reads the same with and without real data."""
+        if not any("sources" in side.settings for side in self.sides):
+            return "the same with and without DATA"
+        return "real data" if self.sources else "the sample texts"
 
 
 def speed_ratio(ours: str, peer: str) -> Callable[[Results], float]:

@@ -26,7 +26,7 @@ def comparisons(options: Options) -> list[Comparison]:
 def _shared(options: Options, documents: str, file: str) -> dict[str, Any]:
     return {
         "model": str(options.model),
-        "source": None if options.data is None else str(options.data / f"coref/ontogum/{file}.conll.gz"),
+        "sources": options.files(f"coref/ontogum/{file}.conll.gz"),
         "documents": str(options.scratch / f"coreference-{documents}.json"),
         "biases": str(options.scratch / "coreference-biases"),
     }

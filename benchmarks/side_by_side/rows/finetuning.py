@@ -19,7 +19,7 @@ def _comparison(options: Options) -> Comparison:
     shared = {
         "base": str(options.model),
         "model": str(options.scratch / "finetuning-model"),
-        "data": None if options.data is None else str(options.data),
+        "sources": options.files("qa/squadshifts/new_wiki_v1.0.json.gz"),
         "questions": 2000,
         "batch_size": _BATCH_SIZE,
         "learning_rate": 5e-5,

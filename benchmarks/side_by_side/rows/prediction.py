@@ -5,6 +5,11 @@ from __future__ import annotations
 from side_by_side.comparison import Aim, Comparison, Options, Side, speed_ratio
 
 _TASKS = {"question-answering": "questions", "ner": "texts", "classification": "texts"}
+_FILES = {
+    "question-answering": ("qa/squad/dev-v1.1.json.gz",),
+    "ner": ("ner/wnut17/emerging.test.annotated",),
+    "classification": ("classification/sst2/dev.tsv", "long_documents/movie_reviews/all.jsonl.gz"),
+}
 _TIMES_DEFAULT = 6.0
 _TIMES_BEST = 1.5
 _EVERY = 4
@@ -21,7 +26,7 @@ def _comparison(task: str, options: Options) -> Comparison:
         "task": task,
         "base": str(options.model),
         "model": str(options.scratch / f"prediction-model-{task}"),
-        "data": None if options.data is None else str(options.data),
+        "sources": options.files(*_FILES[task]),
         "texts": 600,
     }
     default = "a loop over questions" if task == "question-answering" else "its pipeline"

@@ -27,9 +27,7 @@ def comparisons(options: Options) -> list[Comparison]:
 
 def sources(options: Options) -> list[str]:
     """Files of real text; none means the sample texts."""
-    if options.data is None:
-        return []
-    return [str(options.data / f"pretraining/wiki_en_{year}.txt.gz") for year in (2014, 2021)]
+    return options.files("pretraining/wiki_en_2014.txt.gz", "pretraining/wiki_en_2021.txt.gz")
 
 
 def source_words(options: Options) -> str:

@@ -22,14 +22,15 @@ _WORD = re.compile(r"\w+|[^\w\s]")
 
 
 def write_documents(settings: dict[str, Any]) -> None:
-    """Write the file `documents` from the file `source` (None: the sample corpus), if it is not there.
+    """Write the file `documents` from the files `sources` (none: the sample corpus), if it is not there.
 
     With `joined`, all their words are one document of that many, from the start again where they are fewer.
     """
     path = Path(settings["documents"])
     if path.exists():
         return
-    documents = _from_sample() if settings["source"] is None else _from_file(Path(settings["source"]))
+    sources = [Path(file) for file in settings["sources"]]
+    documents = [document for file in sources for document in _from_file(file)] if sources else _from_sample()
     joined = settings.get("joined")
     if joined is not None:
         words = itertools.cycle([word for document in documents for word in document["words"]])

@@ -40,7 +40,7 @@ def questions(settings: dict[str, Any]) -> Path:
     file = Path(f"{settings['model']}.json")
     if not file.exists():
         tokenizer = AutoTokenizer.from_pretrained(shared_weights(settings))
-        found = _from_data(Path(settings["data"])) if settings["data"] else _from_sample(settings)
+        found = _from_files(settings["sources"]) if settings["sources"] else _from_sample(settings)
         fitting = [one for one in found if len(tokenizer(one["question"], one["context"])["input_ids"]) <= MAX_LENGTH]
         paragraphs = [
             {"context": one["context"], "qas": [{name: one[name] for name in ("id", "question", "answers")}]}
@@ -68,12 +68,12 @@ def proven(lengths: Sequence[int], most: int) -> list[int]:
     return [number for number, one in enumerate(lengths) if one == length][:most]
 
 
-def _from_data(data: Path) -> list[dict[str, Any]]:
-    """SQuADShifts, questions about new Wikipedia articles."""
-    articles = json.loads(gzip.decompress((data / "qa/squadshifts/new_wiki_v1.0.json.gz").read_bytes()))["data"]
+def _from_files(sources: Sequence[str]) -> list[dict[str, Any]]:
+    """Questions in SQuAD's JSON."""
     return [
         question | {"context": paragraph["context"]}
-        for article in articles
+        for source in sources
+        for article in json.loads(gzip.decompress(Path(source).read_bytes()))["data"]
         for paragraph in article["paragraphs"]
         for question in paragraph["qas"]
     ]

@@ -8,7 +8,7 @@ import json
 import random
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +37,8 @@ def shared_model(settings: dict[str, Any]) -> str:
 def records(settings: dict[str, Any]) -> list[Record]:
     """Texts of mixed lengths that fit one window each: plain `transformers` leaves out the rest of longer ones."""
     tokenizer = AutoTokenizer.from_pretrained(shared_model(settings))
-    data = settings["data"]
-    found = _FROM_DATA[settings["task"]](Path(data)) if data else _from_sample(settings)
+    sources = [Path(file) for file in settings["sources"]]
+    found = _FROM_FILES[settings["task"]](*sources) if sources else _from_sample(settings)
     kept = [one for one in found if len(tokenizer(*one.values())["input_ids"]) <= MAX_LENGTH]
     return kept[: settings["texts"]]
 
@@ -62,9 +62,9 @@ def _from_sample(settings: dict[str, Any]) -> list[Record]:
     return [{key: line[key] for key in keys} for line in lines]
 
 
-def _questions(data: Path) -> list[Record]:
+def _questions(file: Path) -> list[Record]:
     """SQuAD's development set: five questions of every third paragraph."""
-    articles = json.loads("".join(_open(data / "qa/squad/dev-v1.1.json.gz")))["data"]
+    articles = json.loads("".join(_open(file)))["data"]
     return [
         {"question": question["question"], "context": paragraph["context"]}
         for article in articles
@@ -73,10 +73,10 @@ def _questions(data: Path) -> list[Record]:
     ]
 
 
-def _posts(data: Path) -> list[Record]:
+def _posts(file: Path) -> list[Record]:
     """WNUT 2017's test set, one to eight posts a text."""
     posts: list[list[str]] = [[]]
-    for line in _open(data / "ner/wnut17/emerging.test.annotated"):
+    for line in _open(file):
         if line.strip():
             posts[-1].append(line.split("\t")[0])
         elif posts[-1]:
@@ -90,10 +90,10 @@ def _posts(data: Path) -> list[Record]:
     return [record for record in texts if record["text"]]
 
 
-def _reviews(data: Path) -> list[Record]:
+def _reviews(sst2: Path, reviews: Path) -> list[Record]:
     """Sentences of SST-2 and beginnings of film reviews, 10 to 210 words, in turn."""
-    sentences = [row[0] for row in csv.reader(_open(data / "classification/sst2/dev.tsv"), "excel-tab", quoting=3)]
-    films = (json.loads(line)["text"].split() for line in _open(data / "long_documents/movie_reviews/all.jsonl.gz"))
+    sentences = [row[0] for row in csv.reader(_open(sst2), "excel-tab", quoting=3)]
+    films = (json.loads(line)["text"].split() for line in _open(reviews))
     numbers = random.Random(0)
     texts = []
     for sentence, words in zip(sentences, films, strict=False):
@@ -101,7 +101,11 @@ def _reviews(data: Path) -> list[Record]:
     return texts
 
 
-_FROM_DATA = {"question-answering": _questions, "ner": _posts, "classification": _reviews}
+_FROM_FILES: dict[str, Callable[..., list[Record]]] = {
+    "question-answering": _questions,
+    "ner": _posts,
+    "classification": _reviews,
+}
 
 
 def _open(path: Path) -> Iterator[str]:
