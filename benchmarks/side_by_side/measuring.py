@@ -7,16 +7,25 @@ import math
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
+
+import psutil  # type: ignore[import-untyped]
 
 from side_by_side.comparison import Comparison, Result, Side
 
 _FOLDER = Path(__file__).resolve().parent.parent
 _QUICK_ROUNDS = 3
+_SECONDS_TO_END = 10.0
+_LAST_LINES = 8
+
+
+class RowError(Exception):
+    """A row cannot be measured; others may."""
 
 
 class Worker:
@@ -27,15 +36,23 @@ class Worker:
         paths = [str(_FOLDER), *filter(None, [environment.get("PYTHONPATH")])]
         environment |= {"OMP_NUM_THREADS": str(threads), "HF_HUB_OFFLINE": "1", "PYTHONPATH": os.pathsep.join(paths)}
         self.side = side
+        self.loaded_mib = 0.0
+        self.warm_up = 0
+        self._threads = threads
+        self._stderr = None if verbose else tempfile.TemporaryFile()  # noqa: SIM115 (closed by _end)
         self._process = subprocess.Popen(
             [str(side.python or sys.executable), "-m", f"side_by_side.sides.{side.module}"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=None if verbose else subprocess.DEVNULL,
+            stderr=self._stderr,
             env=environment | dict(side.environment),
             text=True,
+            start_new_session=True,  # Ctrl-C reaches us alone, who then end all that a side has started
         )
-        loaded = self._ask(json.dumps({"threads": threads, **side.settings}))
+
+    def load(self) -> None:
+        """Let it load what it needs."""
+        loaded = self._ask(json.dumps({"threads": self._threads, **self.side.settings}))
         self.loaded_mib = float(loaded["loaded_mib"])
         self.warm_up = int(loaded["warm_up"])
 
@@ -47,7 +64,7 @@ class Worker:
         """Numbers that must equal the other sides'."""
         proof = self._ask("prove")["proof"]
         if proof is None:
-            raise SystemExit(f"{self.side.name}: has no proof to give")
+            raise RowError(f"{self.side.name}: has no proof to give")
         return [float(number) for number in proof]
 
     def __enter__(self) -> Self:
@@ -56,12 +73,19 @@ class Worker:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if error is not None:
+            end_children()
         self._end()
 
-    def _end(self) -> int:
-        """Let the process end; its status."""
+    def _end(self) -> str:
+        """Let the process end; the last lines that it wrote to stderr."""
         self._process.communicate()
-        return self._process.returncode
+        if self._stderr is None or self._stderr.closed:
+            return ""
+        with self._stderr:
+            self._stderr.seek(0)
+            lines = self._stderr.read().decode(errors="replace").splitlines()
+        return "".join(f"\n    {line}" for line in lines[-_LAST_LINES:])
 
     def _ask(self, line: str) -> dict[str, Any]:
         stdin = self._pipe(self._process.stdin)
@@ -72,7 +96,10 @@ class Worker:
             pass  # it ended; below says so
         answer = self._pipe(self._process.stdout).readline()
         if not answer:
-            raise SystemExit(f"{self.side.name}: ended with {self._end()}; --verbose shows what it wrote")
+            wrote = self._end()
+            raise RowError(
+                f"{self.side.name}: ended with {self._process.returncode}; --verbose shows all it wrote{wrote}"
+            )
         return dict(json.loads(answer))
 
     @staticmethod
@@ -81,16 +108,30 @@ class Worker:
         return pipe
 
 
+def end_children() -> None:
+    """End the sides and all processes that they have started, some of which have sessions of their own."""
+    children = psutil.Process().children(recursive=True)
+    for how in (psutil.Process.terminate, psutil.Process.kill):
+        for child in children:
+            with suppress(psutil.NoSuchProcess):
+                how(child)
+        _, children = psutil.wait_procs(children, timeout=_SECONDS_TO_END)
+
+
 def measure(
     comparison: Comparison, *, threads: int, quick: bool, verbose: bool, say: Callable[[str], None]
 ) -> dict[str, Result]:
     """Prove, warm up, and measure in turn; the results by the sides' keys.
 
     Raises:
-        SystemExit: a side ended, or two sides do not compute the same thing.
+        RowError: a side ended, or two sides do not compute the same thing.
     """
+    say(f"{comparison.name}: loading {len(comparison.sides)} sides")
     with ExitStack() as stack:
-        workers = [stack.enter_context(Worker(side, threads, verbose=verbose)) for side in comparison.sides]
+        workers = []
+        for side in comparison.sides:
+            workers.append(stack.enter_context(Worker(side, threads, verbose=verbose)))
+            workers[-1].load()
         _require_equal([worker for worker in workers if worker.side.proves], comparison)
         for worker in workers:
             for _ in range(worker.warm_up):
@@ -113,14 +154,12 @@ def _require_equal(workers: Sequence[Worker], comparison: Comparison) -> None:
     proofs = [worker.prove() for worker in workers]
     for worker, proof in zip(workers[1:], proofs[1:], strict=True):
         if len(proof) != len(proofs[0]):
-            raise SystemExit(
-                f"{comparison.name}: {worker.side.name} computes {len(proof)} numbers, not {len(proofs[0])}"
-            )
+            raise RowError(f"{worker.side.name} computes {len(proof)} numbers, not {len(proofs[0])}")
         scale = max(1e-12, *(abs(number) for number in proofs[0]))
         differences = [abs(a - b) / scale for a, b in zip(proofs[0], proof, strict=True)]
         difference = next((one for one in differences if math.isnan(one)), max(differences, default=0.0))
         if not difference <= comparison.tolerance:
-            raise SystemExit(
-                f"{comparison.name}: {worker.side.name} and {workers[0].side.name} do not compute the same thing: they "
+            raise RowError(
+                f"{worker.side.name} and {workers[0].side.name} do not compute the same thing: they "
                 f"differ by {difference:.2g} (allowed: {comparison.tolerance:.2g}); nothing was timed"
             )

@@ -1,11 +1,10 @@
-"""Tables of results: for the terminal, for docs/benchmarks.md, and against the figures recorded last."""
+"""Tables of results: for the terminal, and for docs/benchmarks.md from the figures recorded last (recorded.json)."""
 
 from __future__ import annotations
 
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,19 +12,6 @@ from side_by_side.comparison import Comparison, Results
 
 _BEGIN = "<!-- measured: written by `make benchmarks`, do not edit -->"
 _END = "<!-- end of what was measured -->"
-
-WORSE = 0.8
-"""A ratio below this share of the recorded one is told as a regression; noise alone makes a tenth."""
-
-
-@dataclass(frozen=True)
-class Regression:
-    """An aim whose figure is clearly worse than the recorded one."""
-
-    comparison: str
-    aim: str
-    was: float
-    now: float
 
 
 def record_of(comparison: Comparison, results: Results, circumstances: Mapping[str, Any]) -> dict[str, Any]:
@@ -62,6 +48,7 @@ def record_of(comparison: Comparison, results: Results, circumstances: Mapping[s
             }
             for side in comparison.sides
         ],
+        "texts": comparison.texts,
         **circumstances,
     }
 
@@ -74,22 +61,6 @@ def _gflops(comparison: Comparison, key: str, results: Results) -> float | None:
 
 def _significant(value: float) -> float:
     return float(f"{value:.4g}")
-
-
-def regressions(name: str, record: Mapping[str, Any], before: Mapping[str, Any] | None) -> list[Regression]:
-    """The aims of a row that are clearly worse than they were on the same texts; what has no bound is not judged."""
-    if before is None or before.get("texts") != record.get("texts"):
-        return []
-    was = {aim["text"]: aim["value"] for aim in before["aims"]}
-    worse = []
-    for aim in record["aims"]:
-        if aim["met"] is None or aim["text"] not in was:
-            continue
-        old, new = was[aim["text"]], aim["value"]
-        share = new / old if aim["least"] is not None else old / new
-        if share < WORSE:
-            worse.append(Regression(name, aim["text"], old, new))
-    return worse
 
 
 def summary(records: Mapping[str, Mapping[str, Any]]) -> str:
@@ -153,18 +124,41 @@ def _shown(value: object) -> str:
 
 
 def _circumstances(record: Mapping[str, Any]) -> str:
-    return f"{record['machine']}; {record['versions']}; {record['texts']}; {record['date']}, at {record['commit']}."
+    load = "" if record["load"] is None else f"load {record['load']:g} before the run; "
+    return (
+        f"{record['machine']}; {record['versions']}; {record['texts']}; {load}{record['date']}, at {record['commit']}."
+    )
+
+
+def body(records: Mapping[str, Mapping[str, Any]]) -> str:
+    """What is measured, for the page: all aims, and a section for each row."""
+    sections = [f"## {record['title']}\n\n`{record['command']}`. {details(record)}" for record in records.values()]
+    return "\n\n".join([summary(records), *sections])
 
 
 def read_records(path: Path) -> dict[str, dict[str, Any]]:
-    """The rows recorded so far."""
-    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else {}
+    """The rows recorded so far; none where there is no file.
+
+    Raises:
+        SystemExit: the file is damaged.
+    """
+    if not path.exists():
+        return {}
+    try:
+        records = dict(json.loads(path.read_text(encoding="utf-8")))
+        body(records)  # a row that the page cannot show lacks something
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise SystemExit(
+            f"{path}: is damaged ({type(error).__name__}: {error}); `git checkout {path}` brings back what was "
+            "recorded; or remove it, and --record measures all rows anew"
+        ) from None
+    return records
 
 
 def write_records(path: Path, records: Mapping[str, Mapping[str, Any]], order: Sequence[str]) -> None:
     """Keep rows, in the order of the benchmarks."""
     ordered = {name: records[name] for name in [*order, *sorted(set(records) - set(order))] if name in records}
-    path.write_text(json.dumps(ordered, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    _replace(path, json.dumps(ordered, indent=1, ensure_ascii=False) + "\n")
 
 
 def write_page(path: Path, records: Mapping[str, Mapping[str, Any]]) -> None:
@@ -178,7 +172,11 @@ def write_page(path: Path, records: Mapping[str, Mapping[str, Any]]) -> None:
     _, end, after = rest.partition(_END)
     if not begin or not end:
         raise SystemExit(f"{path}: has no lines {_BEGIN!r} and {_END!r} to write between")
-    command = "python benchmarks/speed.py --only"
-    sections = [f"## {record['title']}\n\n`{command} {name}`. {details(record)}" for name, record in records.items()]
-    body = "\n\n".join([summary(records), *sections])
-    path.write_text(f"{before}{begin}\n\n{body}\n\n{end}{after}", encoding="utf-8")
+    _replace(path, f"{before}{begin}\n\n{body(records)}\n\n{end}{after}")
+
+
+def _replace(path: Path, text: str) -> None:
+    """All of the new text or all of the old, whenever the run is stopped."""
+    new = path.with_name(f"{path.name}.new")
+    new.write_text(text, encoding="utf-8")
+    new.replace(path)
