@@ -148,7 +148,7 @@ def test_a_base_is_found_by_its_name_here(models: Path, tmp_path: Path) -> None:
     expected = state_of(small)
     (tmp_path / "alone").mkdir()
     small.rename(tmp_path / "alone" / "small")
-    with pytest.raises(CheckpointError, match="holds only what differs from its base base, and that is not found"):
+    with pytest.raises(CheckpointError, match="holds only what differs from its base base, and that cannot be opened"):
         state_of(tmp_path / "alone" / "small")
     shutil.copytree(models / "base", tmp_path / "base")
     assert_same(state_of(tmp_path / "alone" / "small"), expected)

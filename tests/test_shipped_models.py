@@ -183,6 +183,15 @@ def test_a_damaged_file_is_named(own_package: Path, file: str, damage: str) -> N
     assert str(path) in str(caught.value)
 
 
+def test_a_damaged_base_is_named_when_a_sibling_is_opened(own_package: Path) -> None:
+    path = own_package / BASE / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:-1] + b"!")
+    with pytest.raises(
+        CheckpointError, match=r"what differs from its base .*model\.safetensors is damaged: install spanb"
+    ):
+        spanbert.load(SIBLING)
+
+
 @pytest.mark.parametrize("damage", ["no JSON", "[]", '{"files": {"spanbert-mini-en/config.json": {}}}', None])
 def test_damaged_checksums_are_an_error(own_package: Path, damage: str | None) -> None:
     path = own_package / "checksums.json"

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from spanbert.durable_files import remembered_hash
 from spanbert.errors import CheckpointError
+from spanbert.shipped_models import is_shipped
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -135,8 +136,8 @@ def find_base(base: Base, folder: Path, name: str, find: Callable[[str], Path]) 
         try:
             place = find(base.name)
         except CheckpointError as error:
-            if not place.is_dir():
-                raise CheckpointError(f"{what}, and that is not found: {error}") from error
+            if not place.is_dir() or is_shipped(place):
+                raise CheckpointError(f"{what}, and that cannot be opened: {error}") from error
     if not _is(place, base):
         raise CheckpointError(
             f"{what}, and {place} is another model than it was made with (that one's {WHOLE_FILE} has a SHA-256 that "
