@@ -176,6 +176,19 @@ def test_an_interrupted_ablation_goes_on_to_the_same_figures(
     assert results_of(config.output)["pretraining"]["spans"]["seeds"]["0"]["time_is_whole"]
 
 
+def test_a_signal_in_the_last_step_of_a_run_is_not_lost(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = make(output=tmp_path / "out", tasks=None, rows=("spans", "spans-sbo"), seeds=(1,), steps=1)
+    with monkeypatch.context() as patch:
+        interrupting(PretrainingData, 1, patch)
+        assert main(command(config)) == 128 + signal.SIGINT
+    results = results_of(config.output)
+    assert (results["runs"], list(results["pretraining"])) == ({"done": 1, "planned": 2}, ["spans"])
+    assert main(command(config)) == 0
+    assert results_of(config.output)["finished"]
+
+
 def test_time_of_a_killed_session_is_not_passed_off_as_whole(
     make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

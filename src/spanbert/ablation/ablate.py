@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from spanbert.training.devices import choose_device, resolve_precision
 from spanbert.training.fingerprints import differences
 from spanbert.training.progress import tell, warn
 from spanbert.training.record import versions, write_json
+from spanbert.training.stopping import StopRequest
 
 _RECORD = "ablation.json"
 _LOCK = ".lock"
@@ -195,32 +197,30 @@ def _read_record(path: Path) -> Mapping[str, Any]:
 def _run_cells(config: AblateConfig, corpus: Corpus, tasks: Sequence[AblationTask], say: Callable[[str], None]) -> int:
     """Do what is left to do; 0, or the number of the signal that stopped it."""
     cells = cells_of(config)
-    total, number = len(cells) * (1 + len(tasks)), 0
-    for cell in cells:
-        steps: list[tuple[str, Path, Callable[[], int]]] = [
-            ("pre-training", cell.pretraining, _pretraining_of(config, cell, corpus))
-        ]
-        steps += [(task.name, cell.of_task(task), _finetuning_of(config, cell, task)) for task in tasks]
-        new = False
-        for what, folder, do in steps:
-            number += 1
-            if measured(folder) is not None:
-                continue
-            say(f"run {number} of {total}: {ROWS[cell.row].words}, seed {cell.seed}: {what}")
-            new = True
-            if stopped_by := do():
-                return stopped_by
-        if new and cell is not cells[-1]:  # what is known so far, should something go wrong later
-            _report(config, tasks)
+    total, number, stop = len(cells) * (1 + len(tasks)), 0, StopRequest()
+    with stop.listening():  # also while something is measured, which is then finished
+        for cell in cells:
+            new = False
+            for what, folder, do in _runs_of(config, corpus, cell, tasks):
+                number += 1
+                if measured(folder) is not None:
+                    continue
+                say(f"run {number} of {total}: {ROWS[cell.row].words}, seed {cell.seed}: {what}")
+                new = True
+                if stopped_by := do() or (stop.signal if number < total else 0):
+                    return stopped_by
+            if new and cell is not cells[-1]:  # what is known so far, should something go wrong later
+                _report(config, tasks)
     return 0
 
 
-def _pretraining_of(config: AblateConfig, cell: Cell, corpus: Corpus) -> Callable[[], int]:
-    return lambda: pretrain_cell(config, cell, corpus)
-
-
-def _finetuning_of(config: AblateConfig, cell: Cell, task: AblationTask) -> Callable[[], int]:
-    return lambda: finetune_cell(config, cell, task)
+def _runs_of(
+    config: AblateConfig, corpus: Corpus, cell: Cell, tasks: Sequence[AblationTask]
+) -> Iterator[tuple[str, Path, Callable[[], int]]]:
+    """What is to be done for an encoder: in words, in which folder, and how."""
+    yield "pre-training", cell.pretraining, partial(pretrain_cell, config, cell, corpus)
+    for task in tasks:
+        yield task.name, cell.of_task(task), partial(finetune_cell, config, cell, task)
 
 
 def _report(config: AblateConfig, tasks: Sequence[AblationTask]) -> Results:

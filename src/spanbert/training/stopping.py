@@ -20,15 +20,13 @@ class StopRequest:
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """SIGTERM and Ctrl-C are requests while this lasts; the second one raises KeyboardInterrupt."""
+        """SIGTERM and Ctrl-C are requests while this lasts; the second one raises KeyboardInterrupt.
 
-        def request(number: int, frame: FrameType | None) -> None:
-            if self.signal:
-                raise KeyboardInterrupt
-            self.signal = number  # nothing else: it may have come in the middle of a write
-
+        Inside of another `listening` both get the request: a run in its last step does not stop for it, and who began
+        the run has to know.
+        """
         try:
-            before = {number: signal.signal(number, request) for number in (signal.SIGTERM, signal.SIGINT)}
+            before = {number: signal.signal(number, self._request) for number in (signal.SIGTERM, signal.SIGINT)}
         except ValueError:  # not the main thread: signals are the caller's affair
             yield
             return
@@ -37,3 +35,11 @@ class StopRequest:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+                outer = getattr(handler, "__self__", None)
+                if isinstance(outer, StopRequest):
+                    outer.signal = outer.signal or self.signal
+
+    def _request(self, number: int, frame: FrameType | None) -> None:
+        if self.signal:
+            raise KeyboardInterrupt
+        self.signal = number  # nothing else: it may have come in the middle of a write
