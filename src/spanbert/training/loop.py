@@ -15,8 +15,7 @@ import signal
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +26,7 @@ from accelerate.utils import DistributedType
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
+from spanbert.core_workers import made_ahead
 from spanbert.errors import CheckpointError, ConfigurationError, TrainingError
 from spanbert.randomness import block_keys
 from spanbert.training.best import Best, BestWeights, load_weights
@@ -380,21 +380,10 @@ class Trainer:
                 "or start a new run in another folder"
             )
 
-    @contextmanager
-    def _prefetched(self) -> Iterator[Iterator[Sequence[Batch]]]:
+    def _prefetched(self) -> AbstractContextManager[Iterator[Sequence[Batch]]]:
         """The steps' micro-batches, each made by a thread while the step before it is computed."""
         data, rank, ranks = self.plan.data, self.accelerator.process_index, self.accelerator.num_processes
-
-        def steps(pool: ThreadPoolExecutor) -> Iterator[Sequence[Batch]]:
-            following = pool.submit(data.micro_batches, self.step, rank, ranks)
-            for step in range(self.step, self.total_steps):
-                micro_batches = following.result()
-                if step + 1 < self.total_steps:
-                    following = pool.submit(data.micro_batches, step + 1, rank, ranks)
-                yield micro_batches
-
-        with ThreadPoolExecutor(1, thread_name_prefix="batches") as pool:
-            yield steps(pool)
+        return made_ahead(lambda step: data.micro_batches(step, rank, ranks), range(self.step, self.total_steps))
 
 
 def _dropout_seed(seed: int, step: int, rank: int, micro_batch: int) -> int:
