@@ -122,7 +122,7 @@ def pretrain_cell(config: AblateConfig, cell: Cell, corpus: Corpus) -> int:
         )
         cell.pretraining.mkdir(parents=True, exist_ok=True)
         with _timed(cell.pretraining / "times.json"):
-            result = pretrain(options, held_out_seed=config.seed)
+            result = pretrain(options)
         gc.collect()  # the engine ties a model into cycles
         if result.stopped_by:
             return result.stopped_by

@@ -196,7 +196,8 @@ class AblateConfig:
         own = {field.name for field in fields(self)} & {field.name for field in fields(PretrainConfig)}
         values = {name: getattr(self, name) for name in own}
         one = ROWS[row]
-        values |= {"scheme": one.scheme, "nsp": one.nsp, "sbo": one.sbo, "seed": seed, "output": output}
+        values |= {"scheme": one.scheme, "nsp": one.nsp, "sbo": one.sbo, "output": output}
+        values |= {"seed": seed, "held_out_seed": self.seed}
         return PretrainConfig(**{**values, "batch_size": batch_size, "resume": resume})
 
     def shaping(self) -> dict[str, Any]:

@@ -475,6 +475,7 @@ def test_estimate_measures_and_writes_nothing(tiny: Tiny, capsys: pytest.Capture
         ({"warmup": 2.0}, "--warmup"),
         ({"threads": 0}, "--threads"),
         ({"seed": -1}, "--seed"),
+        ({"held_out_seed": -1}, "--held-out-seed"),
         ({"epochs": float("inf")}, "--epochs"),
         ({"weight_decay": float("nan")}, "--weight-decay"),
         ({"max_span_words": 10**9}, "longest span"),
@@ -510,3 +511,18 @@ def test_a_new_model_begins_with_weights_as_large_as_asked_for(tiny: Tiny) -> No
     model, _ = load_pretraining_model(config.output)
     assert model.config.initializer_range == 0.5
     assert float(model.bert.encoder.layer[0].intermediate.dense.weight.detach().std()) == pytest.approx(0.5, rel=0.05)
+
+
+def test_runs_with_other_seeds_can_hold_out_the_same_documents(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    held_out: list[list[int]] = []
+    original = Corpus.held_out_documents
+
+    def seen(self: Corpus, share: float, seed: int) -> Any:
+        chosen = original(self, share, seed)
+        held_out.append(chosen.nonzero()[0].tolist())
+        return chosen
+
+    monkeypatch.setattr(Corpus, "held_out_documents", seen)
+    for options in ({"seed": 0}, {"seed": 1}, {"seed": 1, "held_out_seed": 0}):
+        pretrain(tiny(**options, held_out=0.3, steps=1, overwrite=True))
+    assert held_out[0] == held_out[2] != held_out[1]

@@ -77,6 +77,10 @@ class PretrainConfig(MaskingOptions, TrainingConfig):
     held_out: float = 0.01
     """Share of the corpus's documents that is never trained on but validated on."""
 
+    held_out_seed: int | None = None
+    """Chooses the held-out documents; --seed when not given. Later stages of one training, and runs to compare, take
+    another --seed and keep this one, so that none sees the documents of another's validation."""
+
     validation: tuple[Path, ...] = ()
     """Further corpora to validate on, prepared with the same tokenizer."""
 
@@ -97,6 +101,8 @@ class PretrainConfig(MaskingOptions, TrainingConfig):
         """
         super().__post_init__()
         self.masking  # noqa: B018  # it checks its own values
+        if not 0 <= (self.held_out_seed or 0) < 2**63:
+            raise ConfigurationError(f"--held-out-seed lies between 0 and 2**63 - 1, not at {self.held_out_seed}")
         if not 0 <= self.held_out < 1:
             raise ConfigurationError(f"--held-out is a share from 0 to below 1, not {self.held_out}")
         for name in ("layers", "width", "heads", "max_positions"):

@@ -96,13 +96,11 @@ def run(config: PretrainConfig) -> int:
     return 128 + result.stopped_by if result.stopped_by else 0
 
 
-def pretrain(config: PretrainConfig, *, held_out_seed: int | None = None) -> PretrainingResult:
+def pretrain(config: PretrainConfig) -> PretrainingResult:
     """Pre-train a model.
 
     Args:
         config: see `PretrainConfig`.
-        held_out_seed: chooses the held-out documents in the place of `config.seed`, so that runs with several seeds
-            learn from the same documents.
 
     Raises:
         ConfigurationError: options contradict each other, the corpus or the run in the output folder.
@@ -116,7 +114,7 @@ def pretrain(config: PretrainConfig, *, held_out_seed: int | None = None) -> Pre
     sources = [config.corpus, *config.validation, *([Path(config.init_from)] if config.init_from else [])]
     check_output(config, sources)
     accelerator = make_accelerator(config)
-    prepared = _prepare(config, accelerator, held_out_seed)
+    prepared = _prepare(config, accelerator)
     try:
         with output_of_our_own(config) if accelerator.is_main_process else nullcontext():
             return _train(config, accelerator, prepared)
@@ -152,7 +150,7 @@ def _too_few(num_blocks: int) -> str:
     return "" if num_blocks >= 20 else ": too few to tell progress from chance (see --held-out)"
 
 
-def _prepare(config: PretrainConfig, accelerator: Accelerator, held_out_seed: int | None = None) -> _Prepared:
+def _prepare(config: PretrainConfig, accelerator: Accelerator) -> _Prepared:
     corpus = Corpus.open(config.corpus)
     if accelerator.is_main_process:
         corpus.verify()
@@ -160,7 +158,8 @@ def _prepare(config: PretrainConfig, accelerator: Accelerator, held_out_seed: in
     limit = int(model.config.max_position_embeddings)
     if config.sequence_length > limit:
         raise ConfigurationError(f"--sequence-length {config.sequence_length}: the model's position table has {limit}")
-    held_out = corpus.held_out_documents(config.held_out, config.seed if held_out_seed is None else held_out_seed)
+    held_out_seed = config.seed if config.held_out_seed is None else config.held_out_seed
+    held_out = corpus.held_out_documents(config.held_out, held_out_seed)
 
     def masked(source: Corpus, documents: Any) -> MaskedCorpus:
         return MaskedCorpus(
@@ -198,9 +197,7 @@ def _prepare(config: PretrainConfig, accelerator: Accelerator, held_out_seed: in
         # The released model divides the summed boundary loss by the number of targets plus one.
         denominator_offsets={"sbo": 1.0} if config.preset == "as-released" else {},
         fingerprint=course_of_run(config, accelerator)
-        | {"corpus": corpus.hash, "validation": [other.hash for other in others]}
-        # Without the argument the key is not there, so that older runs can still be resumed.
-        | ({} if held_out_seed is None else {"held_out_seed": held_out_seed}),
+        | {"corpus": corpus.hash, "validation": [other.hash for other in others]},
         environment=versions() | {"threads": torch.get_num_threads(), "processor": processor_name()},
     )
     return _Prepared(model, plan, corpus, validation)
