@@ -22,7 +22,7 @@ def test_the_recipe_is_understood(
     tasks = tmp_path / "data" / "tasks.toml"
     words = [str(corpus_folder), "--config", str(RECIPES / "ablate-mini.toml"), "--tasks", str(tasks)]
     config = parse_options(AblateConfig, [*words, "--output", "out"], program="spanbert ablate")
-    assert (config.steps, config.batch_size, config.dropout) == (2000, 64, 0)
+    assert (config.steps, config.batch_size, config.dropout) == (4000, 32, 0)
     # The data itself is not here: examples of the sample corpus stand in for it, as far as the readers take them.
     monkeypatch.setattr("spanbert.ablation.task_tables._try_data", lambda *_: None)
     for table in read_toml(RECIPES / "ablate-mini-tasks.toml")["tasks"]:
