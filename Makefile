@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+MODEL := models/spanbert-mini-en
+CHECKSUMS := $(MODEL)/src/spanbert_mini_en/checksums.json
 
 export HF_HUB_OFFLINE := 1
 
@@ -20,11 +22,12 @@ help:
 	@echo "make clean        remove the environment and the quickstart's output"
 
 # pip's own settings decide where packages come from; a torch that is already in the environment and fits the lock stays.
-$(INSTALLED): requirements.lock pyproject.toml
+$(INSTALLED): requirements.lock pyproject.toml $(MODEL)/pyproject.toml $(CHECKSUMS)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --requirement requirements.lock
-	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable . ./$(MODEL)
+	rm -rf $(MODEL)/build
 	@touch $@
 
 quickstart: $(INSTALLED)
