@@ -12,6 +12,7 @@ import tyro
 from spanbert.errors import ConfigurationError
 from spanbert.tasks.pretraining.config import PretrainConfig
 from spanbert.tasks.pretraining.masking import Scheme
+from spanbert.tasks.pretraining.size_options import SizeOptions
 from spanbert.training.config import Device, Optimizer, Precision, Schedule
 
 
@@ -46,14 +47,8 @@ _NOT_OF_THE_RUNS = frozenset({"output", "tasks", "rows", "seeds", "keep_models",
 
 
 @dataclass(frozen=True, kw_only=True)
-class AblateConfig:
-    """Pre-train an encoder for each row of the paper's question, fine-tune all on your tasks, and compare.
-
-    The rows are single pieces + NSP, whole words + NSP, spans + NSP, spans with single sequences, and these with the
-    span boundary objective. They learn from the same documents with the same size, steps and optimiser. The output
-    folder gets a table (README.md), a picture (ablation.png) and all figures (results.json). The same command goes on
-    where an interrupted one stopped; rows, seeds and tasks can be added later.
-    """
+class _RunsOptions:
+    """Which runs there are, and how long. A class of its own because `--help` has the options of base classes first."""
 
     corpus: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="CORPUS")]
     """Folder written by `spanbert prepare`."""
@@ -79,20 +74,16 @@ class AblateConfig:
     """Blocks of one optimiser step in the rows of single sequences. Rows with NSP, whose blocks have other lengths,
     take as many as have the same number of pieces."""
 
-    size: Literal["tiny", "mini", "small", "medium", "base", "large"] = "mini"
-    """Layers x width: tiny 2 x 128, mini 4 x 256, small 4 x 512, medium 8 x 512, base 12 x 768, large 24 x 1024."""
 
-    layers: int | None = None
-    """Transformer layers, instead of the size's."""
+@dataclass(frozen=True, kw_only=True)
+class AblateConfig(SizeOptions, _RunsOptions):
+    """Pre-train an encoder for each row of the paper's question, fine-tune all on your tasks, and compare.
 
-    width: int | None = None
-    """Hidden width, instead of the size's."""
-
-    heads: int | None = None
-    """Attention heads, instead of the size's."""
-
-    sequence_length: int = 128
-    """Pieces of a block, [CLS] and [SEP] counted."""
+    The rows are single pieces + NSP, whole words + NSP, spans + NSP, spans with single sequences, and these with the
+    span boundary objective. They learn from the same documents with the same size, steps and optimiser. The output
+    folder gets a table (README.md), a picture (ablation.png) and all figures (results.json). The same command goes on
+    where an interrupted one stopped; rows, seeds and tasks can be added later.
+    """
 
     max_positions: int = 512
     """Rows of the position table. Those beyond --sequence-length stay untrained: keep the windows of tasks shorter."""

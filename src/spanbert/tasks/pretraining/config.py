@@ -5,32 +5,19 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import tyro
 
 from spanbert.errors import ConfigurationError
 from spanbert.tasks.pretraining.masking_options import MaskingOptions
+from spanbert.tasks.pretraining.size_options import SizeOptions
 from spanbert.training.config import TrainingConfig
-
-SIZES: dict[str, tuple[int, int, int]] = {
-    "tiny": (2, 128, 2),
-    "mini": (4, 256, 4),
-    "small": (4, 512, 8),
-    "medium": (8, 512, 8),
-    "base": (12, 768, 12),
-    "large": (24, 1024, 16),
-}
-"""(layers, width, attention heads) by the names that Turc et al. 2019 gave to BERT's sizes."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class PretrainConfig(MaskingOptions, TrainingConfig):
-    """Pre-train a SpanBERT on a corpus from `spanbert prepare`.
-
-    Start from scratch at a --size, or continue from a model with --from. The defaults follow the paper (Joshi et al.
-    2019): spans masked at 15 %, span boundary objective, single sequences. The folder it writes opens in transformers.
-    """
+class _SourceOptions:
+    """What a run begins with. A class of its own because `--help` has the options of base classes first."""
 
     corpus: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="CORPUS")]
     """Folder written by `spanbert prepare`."""
@@ -38,20 +25,14 @@ class PretrainConfig(MaskingOptions, TrainingConfig):
     init_from: Annotated[str | None, tyro.conf.arg(name="from")] = None
     """Continue from this model: a folder, a hub name, or an original checkpoint; --size is read from it then."""
 
-    size: Literal["tiny", "mini", "small", "medium", "base", "large"] = "mini"
-    """Layers x width: tiny 2 x 128, mini 4 x 256, small 4 x 512, medium 8 x 512, base 12 x 768, large 24 x 1024."""
 
-    layers: int | None = None
-    """Transformer layers, instead of the size's."""
+@dataclass(frozen=True, kw_only=True)
+class PretrainConfig(SizeOptions, _SourceOptions, MaskingOptions, TrainingConfig):
+    """Pre-train a SpanBERT on a corpus from `spanbert prepare`.
 
-    width: int | None = None
-    """Hidden width, instead of the size's."""
-
-    heads: int | None = None
-    """Attention heads, instead of the size's."""
-
-    sequence_length: int = 128
-    """Pieces of a block, [CLS] and [SEP] counted."""
+    Start from scratch at a --size, or continue from a model with --from. The defaults follow the paper (Joshi et al.
+    2019): spans masked at 15 %, span boundary objective, single sequences. The folder it writes opens in transformers.
+    """
 
     max_positions: int = 512
     """Rows of the position table of a new model: the longest sequence it can ever read."""
@@ -155,13 +136,3 @@ class PretrainConfig(MaskingOptions, TrainingConfig):
     def uses_sbo(self) -> bool:
         """Whether there is a span boundary objective: single pieces have no boundaries to learn from."""
         return self.sbo and self.scheme != "pieces"
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """(layers, width, attention heads) of a new model."""
-        layers, width, heads = SIZES[self.size]
-        return (
-            layers if self.layers is None else self.layers,
-            width if self.width is None else self.width,
-            heads if self.heads is None else self.heads,
-        )
