@@ -12,8 +12,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from tiny_classifier import LABELS, TEXTS, tiny_classifier
+from tiny_models import tiny_model, tiny_tokenizer
 
 import spanbert
+from spanbert.checkpoint_saving import save_pretraining_model
 from spanbert.errors import CheckpointError
 from spanbert.predicting import Predictor
 from spanbert.task_checkpoints import load_task_model, new_task_model, save_task_model, stored_task_name
@@ -151,6 +153,13 @@ def test_weights_in_16_bits_are_computed_in_32(folder: Path) -> None:
     assert {value.dtype for value in model.parameters()} == {torch.float32}
 
 
+def test_a_pretrained_start_loses_no_head_that_anybody_expects(folder: Path, tmp_path: Path) -> None:
+    save_pretraining_model(tiny_model(), tiny_tokenizer(tmp_path / "vocabulary"), tmp_path / "base")
+    task = load_task_model(folder)[1]
+    _, _, report = new_task_model(task, tmp_path / "base")
+    assert (report.notes, report.task) == ((), None)
+
+
 def test_what_a_fine_tuned_model_knows_can_be_the_start_of_another(folder: Path, tmp_path: Path) -> None:
     _, task, tokenizer = load_task_model(folder)
     other = task.learn([ClassificationExample(id=text, text=text, label=text) for text in TEXTS[:2]])
@@ -163,6 +172,7 @@ def test_what_a_fine_tuned_model_knows_can_be_the_start_of_another(folder: Path,
         torch.equal(value, before[name]) for name, value in model.state_dict().items() if name.startswith("bert.")
     )
     assert not [name for name in report.new if name.startswith("bert.")]
+    assert report.notes == ("its head, trained for classification, is not used: the new one begins at random",)
     save_task_model(model, other, tokenizer, tmp_path / "other")
     loaded = Predictor(*load_task_model(tmp_path / "other"), device="cpu", precision="fp32")
     [prediction] = loaded.predict([ClassificationExample(id="1", text=TEXTS[0])])

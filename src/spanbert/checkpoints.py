@@ -63,6 +63,7 @@ class LoadReport:
         new: our names of tensors that the source lacks; they were initialised at random.
         unused: the source's name of a tensor -> why it was not loaded.
         notes: choices that were made on the way.
+        task: what the source was fine-tuned for; None where it was not, or does not say so as our models do.
     """
 
     source: str
@@ -70,6 +71,7 @@ class LoadReport:
     new: tuple[str, ...]
     unused: Mapping[str, str]
     notes: tuple[str, ...]
+    task: str | None = None
 
     def __str__(self) -> str:
         """The report for people: counts, and the names of all that is new or unused."""
@@ -132,8 +134,14 @@ def load_pretraining_model(
         _initialise(model, new, seed)
         for name, entry in matching.entries.items():
             parameters[name].copy_(entry.read())
+    task = (source.config.get("spanbert") or {}).get("task", "pretraining")
     report = LoadReport(
-        f"{source.name}: {source.title}", matching.loaded, new, matching.unused, (*source.notes, *notes)
+        f"{source.name}: {source.title}",
+        matching.loaded,
+        new,
+        matching.unused,
+        (*source.notes, *notes),
+        None if task == "pretraining" else str(task),
     )
     model.train(False)
     return model, report

@@ -62,9 +62,8 @@ def new_task_model(
     source, report = load_pretraining_model(
         name_or_path, dropout=dropout, attention_dropout=attention_dropout, seed=seed
     )
-    former = (source.config.spanbert or {}).get("task")
-    if former is not None:
-        note = f"its head, trained for {former}, is not used: the new one begins at random"
+    if report.task is not None:  # nobody expects a pre-trained model to have a head for the task
+        note = f"its head, trained for {report.task}, is not used: the new one begins at random"
         report = dataclasses.replace(report, notes=(*report.notes, note))
     encoder = source.bert
     fields = json.loads(source.config.to_json_string()) | {"spanbert": _description(task), **task.model_fields()}
