@@ -27,13 +27,17 @@ ENTRY_POINT_GROUP = "spanbert.models"
 CHECKSUMS = "checksums.json"
 
 _HOW_TO_INSTALL = f"pip install 'spanbert[model]', or from a clone: pip install ./models/{DEFAULT_MODEL}"
+_HOW_TO_UPGRADE = (
+    f"a later version may: pip install --upgrade {DEFAULT_MODEL}, or from a newer clone: "
+    f"pip install ./models/{DEFAULT_MODEL}"
+)
 
 
 def shipped_folder(name: str) -> Path | None:
     """The folder of a shipped model, every file of it compared with its checksum once a process; None for other names.
 
     Raises:
-        CheckpointError: the model's package is not installed, or a file of it is damaged or missing.
+        CheckpointError: the model's package is not installed or too old, or a file of it is damaged or missing.
     """
     if "/" in name:  # of the hub, or a path
         return None
@@ -42,9 +46,11 @@ def shipped_folder(name: str) -> Path | None:
 
     for entry in entry_points(group=ENTRY_POINT_GROUP, name=name):
         return _checked(name, entry)
-    if name in OUR_MODELS:
-        raise CheckpointError(f"the model {name} is not installed here: {_HOW_TO_INSTALL}")
-    return None
+    if name not in OUR_MODELS:
+        return None
+    for entry in entry_points(group=ENTRY_POINT_GROUP, name=DEFAULT_MODEL):
+        raise CheckpointError(f"{_installed(entry)} does not hold the model {name}: {_HOW_TO_UPGRADE}")
+    raise CheckpointError(f"the model {name} is not installed here: {_HOW_TO_INSTALL}")
 
 
 def is_shipped(folder: Path) -> bool:
@@ -99,6 +105,11 @@ def _package_folder(entry: EntryPoint) -> Path | None:
         return None
     places = list(spec.submodule_search_locations or ()) if spec is not None else []
     return Path(places[0]) if places else None
+
+
+def _installed(entry: EntryPoint) -> str:
+    """Which package is installed, for people."""
+    return f"the installed {entry.dist.name} {entry.dist.version}" if entry.dist is not None else entry.value
 
 
 def _reinstall(entry: EntryPoint) -> str:
