@@ -116,6 +116,9 @@ def test_what_is_left_is_small_and_for_people(finished: Path) -> None:
     assert (finished / "ablation.png").read_bytes().startswith(b"\x89PNG")
     held_out = results_of(finished)["pretraining"]["spans-sbo"]["held_out"]
     assert held_out["pieces"]["mean"] != held_out["spans"]["mean"]
+    for figures in held_out.values():
+        assert figures["low"] < figures["mean"] < figures["high"]
+    assert "drawn" not in (finished / "results.json").read_text(encoding="utf-8"), "the figures alone"
 
 
 def test_what_is_finished_is_not_done_again(

@@ -26,9 +26,10 @@ def write(config: AblateConfig, task: AblationTask, row: RowName, values: Sequen
     for seed, value in enumerate(values):
         cell = Cell.of(config, row, seed)
         loss = {scheme: {"mlm_loss": 5.0 + seed} for scheme in ("pieces", "spans")}
+        drawn = {scheme: (5.0 + seed + noise / 10).tolist() for scheme in loss}
         own = {
-            "held_out": loss, "pieces": 100, "blocks_of_a_step": 4, "wall_seconds": 1.0, "cpu_seconds": 2.0,
-            "time_is_whole": True,
+            "held_out": loss, "held_out_blocks": 20, "held_out_drawn": drawn, "pieces": 100, "blocks_of_a_step": 4,
+            "wall_seconds": 1.0, "cpu_seconds": 2.0, "time_is_whole": True,
         }  # fmt: skip
         figures = {"f1": {"value": value, "low": None, "high": None}}
         tuned = {"examples": 10, "figures": figures, "dev": {}, "drawn": (value + noise).tolist()}
@@ -85,7 +86,11 @@ def test_intervals_are_percentiles_of_the_mean_over_seeds(collected: Any) -> Non
     interval = results.tasks[0].rows["spans"].interval
     assert (interval.low, interval.high) == pytest.approx(tuple(41 + np.quantile(NOISE, [0.025, 0.975])))
     assert results.tasks[0].steps == []
-    (figures, pretraining) = tables_of(results)
+    (figures, held_out, _) = tables_of(results)
     assert "41.00 ± 1.41" in figures.markdown()
-    assert "5.500 ± 0.707" in pretraining.markdown()
+    loss = results.held_out("spans", "pieces")
+    low, high = 5.5 + np.quantile(NOISE, [0.025, 0.975]) / 10
+    assert (loss.interval.low, loss.interval.high) == pytest.approx((low, high))
+    assert f"| 5.500 ± 0.707 ({low:.3f} – {high:.3f}) |" in held_out.markdown()
+    assert "(20 blocks)" in held_out.title
     assert results.done == results.planned == 4

@@ -19,16 +19,17 @@ from pathlib import Path
 from typing import Any
 
 from spanbert.ablation.config import ROWS, AblateConfig, RowName
+from spanbert.ablation.held_out import HeldOutBlocks, measure_blocks
 from spanbert.ablation.task_tables import AblationTask
 from spanbert.errors import CheckpointError
-from spanbert.evaluation.bootstrap import resample
+from spanbert.evaluation.bootstrap import Resampled, resample
 from spanbert.example_sets import load_examples
 from spanbert.finetuning.finetune import finetune_files
 from spanbert.loading import load
 from spanbert.prediction_stream import rounded
 from spanbert.tasks.pretraining.corpus import Corpus
 from spanbert.tasks.pretraining.data import BlockStream, SegmentPairs, SingleSequences
-from spanbert.tasks.pretraining.evaluate import EvaluateConfig, evaluate_pretraining
+from spanbert.tasks.pretraining.evaluate import EvaluateConfig
 from spanbert.tasks.pretraining.masking import Scheme
 from spanbert.tasks.pretraining.pretrain import HELD_OUT, pretrain
 from spanbert.training.record import write_json
@@ -128,21 +129,26 @@ def pretrain_cell(config: AblateConfig, cell: Cell, corpus: Corpus) -> int:
             return result.stopped_by
     shutil.rmtree(cell.encoder / "checkpoints", ignore_errors=True)
     own = read_record(cell.encoder)["metrics"].get(HELD_OUT, {})
+    held_out = {scheme: _held_out_blocks(config, cell, corpus, scheme) for scheme in MEASURED_SCHEMES}
+    resampled = {scheme: resample(blocks, samples=config.samples) for scheme, blocks in held_out.items()}
+    num_blocks = blocks_of_a_step(config, cell.row, corpus)
     write_json(
         cell.pretraining / "measured.json",
         {
-            "held_out": {scheme: _held_out_figures(config, cell, corpus, scheme) for scheme in MEASURED_SCHEMES},
+            "held_out": {scheme: one.figures for scheme, one in resampled.items()},
+            "held_out_blocks": held_out[MEASURED_SCHEMES[0]].num_examples,  # the same under all schemes
+            "held_out_drawn": {scheme: _drawn(one, "mlm_loss") for scheme, one in resampled.items()},
             "own_held_out": {name: value for name, value in own.items() if name != "step"},
-            "blocks_of_a_step": (blocks := blocks_of_a_step(config, cell.row, corpus)),
-            "pieces": round(config.steps * blocks * _pieces_of_a_block(config, corpus, nsp=ROWS[cell.row].nsp)),
+            "blocks_of_a_step": num_blocks,
+            "pieces": round(config.steps * num_blocks * _pieces_of_a_block(config, corpus, nsp=ROWS[cell.row].nsp)),
             **_total_time(cell.pretraining / "times.json"),
         },
     )
     return 0
 
 
-def _held_out_figures(config: AblateConfig, cell: Cell, corpus: Corpus, scheme: Scheme) -> dict[str, float]:
-    """Figures of the masked language model on single sequences of the held-out documents, whatever it learned from."""
+def _held_out_blocks(config: AblateConfig, cell: Cell, corpus: Corpus, scheme: Scheme) -> HeldOutBlocks:
+    """The masked language model on single sequences of the held-out documents, whatever it learned from."""
     options = EvaluateConfig(
         model=str(cell.encoder),
         corpus=config.corpus,
@@ -156,8 +162,13 @@ def _held_out_figures(config: AblateConfig, cell: Cell, corpus: Corpus, scheme: 
         precision=config.precision,
         threads=config.threads,
     )
-    figures = evaluate_pretraining(options, documents=corpus.held_out_documents(config.held_out, config.seed))
-    return {name: figures[name] for name in ("mlm_loss", "mlm_accuracy", "exact_span_accuracy") if name in figures}
+    return measure_blocks(options, corpus.held_out_documents(config.held_out, config.seed))
+
+
+def _drawn(resampled: Resampled, figure: str) -> list[float | None]:
+    """A figure in each draw; None where a draw does not have it."""
+    column = resampled.drawn[:, list(resampled.figures).index(figure)]
+    return [None if value != value else value for value in rounded(column.tolist())]
 
 
 def blocks_of_a_step(config: AblateConfig, row: RowName, corpus: Corpus) -> int:
@@ -234,14 +245,13 @@ def _measure(config: AblateConfig, task: AblationTask, model: Path, folder: Path
     lines = (json.dumps(rounded(prediction.to_json()), ensure_ascii=False) + "\n" for prediction in predictions)
     (folder / "predictions.jsonl").write_text("".join(lines), encoding="utf-8", newline="\n")
     resampled = resample(task.kind.compare(examples, predictions, task.settings), samples=config.samples)
-    drawn = resampled.drawn[:, list(resampled.figures).index(task.metric)]
     write_json(
         folder / "measured.json",
         {
             "examples": len(examples),
             "figures": {name: interval.to_json() for name, interval in resampled.intervals().items()},
             "dev": dict(dev),
-            "drawn": [None if value != value else value for value in rounded(drawn.tolist())],
+            "drawn": _drawn(resampled, task.metric),
         },
     )
 

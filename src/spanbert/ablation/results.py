@@ -1,9 +1,9 @@
 """What the runs of an ablation say together: means, spreads, intervals, and differences that can be told or not.
 
 Two things make a figure uncertain. Another test set would give another one: that is what the bootstrap over examples
-shows, of the mean over seeds, with the same draws for all rows. And another seed would: the spread between seeds shows
-that, pooled over the rows that have several (their variance is taken to be the same), with Student's t for so few.
-The interval of a difference holds both, where any row has several seeds.
+(over blocks, for held-out losses) shows, of the mean over seeds, with the same draws for all rows. And another seed
+would: the spread between seeds shows that, pooled over the rows that have several (their variance is taken to be the
+same), with Student's t for so few. The interval of a difference holds both, where any row has several seeds.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class RowFigures:
 
     Attributes:
         seeds: the figure of each finished seed.
-        interval: the mean over seeds, and its interval over test examples where there are any.
+        interval: the mean over seeds, and its interval over test examples or held-out blocks.
         spread: standard deviation between seeds; None with one.
     """
 
@@ -41,10 +41,8 @@ class RowFigures:
     def to_json(self) -> dict[str, Any]:
         """As JSON values."""
         seeds = {str(seed): value for seed, value in self.seeds.items()}
-        return {"mean": self.interval.value, **self._ends(), "spread": self.spread, "seeds": seeds}
-
-    def _ends(self) -> dict[str, float | None]:
-        return {"low": self.interval.low, "high": self.interval.high}
+        ends = {"low": self.interval.low, "high": self.interval.high}
+        return {"mean": self.interval.value, **ends, "spread": self.spread, "seeds": seeds}
 
 
 @dataclass(frozen=True)
@@ -112,8 +110,10 @@ class Results:
 
     def held_out(self, row: RowName, scheme: str) -> RowFigures:
         """The held-out loss of a row under a scheme."""
-        losses = {seed: one["held_out"][scheme]["mlm_loss"] for seed, one in self.pretraining[row].items()}
-        return _over_seeds(losses)
+        seeds = self.pretraining[row]
+        losses = {seed: one["held_out"][scheme]["mlm_loss"] for seed, one in seeds.items()}
+        drawn = _mean_of_seeds("mlm_loss", losses, [one["held_out_drawn"][scheme] for one in seeds.values()])
+        return _over_seeds(losses, drawn.intervals()["mlm_loss"])
 
     def to_json(self) -> dict[str, Any]:
         """Everything, as results.json has it."""
@@ -124,7 +124,7 @@ class Results:
             "pretraining": {
                 row: {
                     "held_out": {scheme: self.held_out(row, scheme).to_json() for scheme in MEASURED_SCHEMES},
-                    "seeds": {str(seed): one for seed, one in seeds.items()},
+                    "seeds": {str(seed): _without_draws(one) for seed, one in seeds.items()},
                 }
                 for row, seeds in self.pretraining.items()
             },
@@ -173,8 +173,7 @@ def _of_task(config: AblateConfig, task: AblationTask, cells: Sequence[Cell]) ->
             continue
         num_examples = next(iter(finished.values()))["examples"]
         values = {seed: float(one["figures"][task.metric]["value"]) for seed, one in finished.items()}
-        draws = np.array([one["drawn"] for one in finished.values()], dtype=float).mean(0)  # null becomes NaN
-        drawn[row] = Resampled({task.metric: statistics.mean(values.values())}, draws[:, None])
+        drawn[row] = _mean_of_seeds(task.metric, values, [one["drawn"] for one in finished.values()])
         rows[row] = _over_seeds(values, drawn[row].intervals()[task.metric])
         figures[row] = {str(seed): {"test": one["figures"], "dev": one["dev"]} for seed, one in finished.items()}
     names = list(rows)
@@ -182,10 +181,20 @@ def _of_task(config: AblateConfig, task: AblationTask, cells: Sequence[Cell]) ->
     return TaskResult(task, num_examples, rows, steps, figures)
 
 
-def _over_seeds(values: Mapping[int, float], interval: Interval | None = None) -> RowFigures:
+def _mean_of_seeds(figure: str, values: Mapping[int, float], drawn: Sequence[Sequence[float | None]]) -> Resampled:
+    """The mean over seeds of a figure, over all examples and in every draw of them."""
+    means = np.array(drawn, dtype=float).mean(0)  # None becomes NaN
+    return Resampled({figure: statistics.mean(values.values())}, means[:, None])
+
+
+def _over_seeds(values: Mapping[int, float], interval: Interval) -> RowFigures:
     numbers = list(values.values())
-    spread = statistics.stdev(numbers) if len(numbers) > 1 else None
-    return RowFigures(dict(values), interval or Interval(statistics.mean(numbers)), spread)
+    return RowFigures(dict(values), interval, statistics.stdev(numbers) if len(numbers) > 1 else None)
+
+
+def _without_draws(one: Mapping[str, Any]) -> dict[str, Any]:
+    """What was measured of an encoder, without the thousands of figures behind its intervals."""
+    return {name: value for name, value in one.items() if name != "held_out_drawn"}
 
 
 def _step(

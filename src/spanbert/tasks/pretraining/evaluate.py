@@ -14,7 +14,11 @@ from spanbert.tasks.pretraining.masking_options import MaskingOptions
 from spanbert.training.config import Device, Precision
 
 if TYPE_CHECKING:
+    from accelerate import Accelerator
+
     from spanbert.tasks.pretraining.blocks import BoolArray
+    from spanbert.tasks.pretraining.data import PretrainingValidation
+    from spanbert.tasks.pretraining.head import SpanBertForPreTraining
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +82,25 @@ def evaluate_pretraining(config: EvaluateConfig, *, documents: BoolArray | None 
         CheckpointError: the folder has no masked language model, or cannot be read.
         CorpusError: the corpus was made with another tokenizer.
     """
+    from spanbert.tasks.pretraining.metrics import pretraining_metrics
+    from spanbert.training.evaluation import evaluate
+
+    model, accelerator, data = open_evaluation(config, documents=documents)
+    return evaluate(model, accelerator, data=data, summarise=pretraining_metrics)
+
+
+def open_evaluation(
+    config: EvaluateConfig, *, documents: BoolArray | None = None
+) -> tuple[SpanBertForPreTraining, Accelerator, PretrainingValidation]:
+    """The model, ready on its device; the engine; and the masked blocks to measure on.
+
+    Args:
+        config: see `EvaluateConfig`.
+        documents: as for `evaluate_pretraining`.
+
+    Raises:
+        SpanBertError: as `evaluate_pretraining`.
+    """
     from spanbert.checkpoints import load_pretraining_model, load_tokenizer
     from spanbert.tasks.pretraining.corpus import Corpus
     from spanbert.tasks.pretraining.data import (
@@ -89,9 +112,7 @@ def evaluate_pretraining(config: EvaluateConfig, *, documents: BoolArray | None 
         boundary_targets,
     )
     from spanbert.tasks.pretraining.head import HeadSettings
-    from spanbert.tasks.pretraining.metrics import pretraining_metrics
     from spanbert.training.devices import choose_device, new_accelerator, resolve_precision, set_threads
-    from spanbert.training.evaluation import evaluate
 
     corpus = Corpus.open(config.corpus, tokenizer_fingerprint=load_tokenizer(config.model).fingerprint)
     model, _ = load_pretraining_model(config.model, require_heads=True)
@@ -122,5 +143,4 @@ def evaluate_pretraining(config: EvaluateConfig, *, documents: BoolArray | None 
     )
     accelerator = new_accelerator(device, precision)
     data = PretrainingValidation(masked, config.max_blocks or len(stream))
-    prepared = accelerator.prepare_model(model, evaluation_mode=True)
-    return evaluate(prepared, accelerator, data=data, summarise=pretraining_metrics)
+    return accelerator.prepare_model(model, evaluation_mode=True), accelerator, data
