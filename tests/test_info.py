@@ -173,7 +173,7 @@ def test_the_options_are_free_of_torch() -> None:
 
 def test_other_things_are_refused(tmp_path: Path) -> None:
     (tmp_path / "note.txt").write_text("text")
-    with pytest.raises(InputError, match=r"no model .* it holds note\.txt"):
+    with pytest.raises(InputError, match=r"no model .* no ablation \(ablation\.json\); it holds note\.txt"):
         describe(tmp_path)
     with pytest.raises(CheckpointError, match="damaged, cut off, or something else"):
         describe(tmp_path / "note.txt")

@@ -90,7 +90,7 @@ VERBS = {
         f"{_PRETRAINING}.fill:run",
         "fill [MASK] spans of a text with ranked candidates",
     ),
-    "info": Verb("spanbert.info:InfoConfig", "spanbert.info:run", "describe a model, a corpus or a run"),
+    "info": Verb("spanbert.info:InfoConfig", "spanbert.info:run", "describe a model, a corpus, a run or an ablation"),
     "convert": Verb(
         "spanbert.convert:ConvertConfig",
         "spanbert.convert:run",

@@ -1,4 +1,4 @@
-"""`spanbert info`: what a model, a corpus or a run is, without loading it."""
+"""`spanbert info`: what a model, a corpus, a run or an ablation is, without loading it."""
 
 from __future__ import annotations
 
@@ -43,10 +43,11 @@ _RUN_KEYS = ("verb", "status", "command", "started", "ended", "parameters", "ver
 
 @dataclass(frozen=True, kw_only=True)
 class InfoConfig:
-    """Describe a model, a corpus or a run."""
+    """Describe a model, a corpus, a run or an ablation."""
 
     path: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="PATH")]
-    """A folder of a model, a corpus or a run, a checkpoint file, or a model's name on the hub, fetched if need be."""
+    """A folder of a model, a corpus, a run or an ablation, a checkpoint file, or a model's name on the hub, fetched if
+    need be."""
 
     json: bool = False
     """Print JSON, with the whole record of a run."""
@@ -63,29 +64,32 @@ def run(config: InfoConfig) -> int:
 
 
 def describe(path: str | Path) -> dict[str, Any]:
-    """What `spanbert info` shows, as JSON values; `kind` is "model", "corpus" or "run".
+    """What `spanbert info` shows, as JSON values; `kind` is "model", "corpus", "run" or "ablation".
 
     A folder that holds a model and the run it comes from is a model, with the run under `run`.
 
     Raises:
         InputError: a folder that is none of these.
-        CheckpointError: a model is damaged, not BERT's, or not on the hub.
+        CheckpointError: a model is damaged, not BERT's, or not on the hub; the record of an ablation is damaged.
         CorpusError: a corpus is damaged.
     """
     folder = Path(path)
     if not folder.is_dir():
         return _describe_model(path)
+    from spanbert.ablation.folder import describe_ablation
     from spanbert.tasks.pretraining.corpus import Corpus, read_manifest
 
     if read_manifest(folder) is not None:
         return Corpus.open(folder).describe()
+    if (ablation := describe_ablation(folder)) is not None:
+        return ablation
     record = _describe_run(folder) if (folder / "run.json").is_file() else None
     if any((folder / name).is_file() for name in ("config.json", "bert_config.json")):
         return _describe_model(path) | ({"run": record} if record else {})
     if record is None:
         raise InputError(
-            f"{path} is no model (config.json), no corpus (manifest.json) and no run (run.json); it holds "
-            f"{_listed(sorted(file.name for file in folder.iterdir()))}"
+            f"{path} is no model (config.json), no corpus (manifest.json), no run (run.json) and no ablation "
+            f"(ablation.json); it holds {_listed(sorted(file.name for file in folder.iterdir()))}"
         )
     return record
 
@@ -190,6 +194,10 @@ def _print(description: Mapping[str, Any]) -> None:
 
 def _for_people(description: Mapping[str, Any]) -> dict[str, Any]:
     """What one asks first: of a run's record, which repeats the corpus's and every option, and of a corpus's files."""
+    if description["kind"] == "ablation":
+        from spanbert.ablation.folder import for_people
+
+        return for_people(description)
     shown = dict(description)
     if "reading" in shown:
         files = shown["reading"].get("files", [])

@@ -15,6 +15,7 @@ import pytest
 from spanbert.ablation import cells as cells_module
 from spanbert.ablation.ablate import ablate
 from spanbert.ablation.config import ROWS, AblateConfig
+from spanbert.ablation.folder import cells_of
 from spanbert.cli import main
 from spanbert.durable_files import lock_file
 from spanbert.encoder import SpanBertModel
@@ -276,6 +277,6 @@ def test_rows_have_their_own_numbers_of_seeds(corpus_folder: Path) -> None:
     assert {row: list(seeds) for row, seeds in config.seeds_of_rows.items()} == {
         "pieces-nsp": [5], "words-nsp": [5], "spans-nsp": [5], "spans": [5, 6, 7], "spans-sbo": [5, 6, 7],
     }  # fmt: skip
-    order = [(cell.row, cell.seed) for cell in cells_module.cells_of(config)]
+    order = [(cell.row, cell.seed) for cell in cells_of(config)]
     assert order[:5] == [(row, 5) for row in ROWS]
     assert order[5:] == [("spans", 6), ("spans-sbo", 6), ("spans", 7), ("spans-sbo", 7)]

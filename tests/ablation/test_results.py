@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from spanbert.ablation.cells import Cell
 from spanbert.ablation.config import AblateConfig, RowName
+from spanbert.ablation.folder import Cell
 from spanbert.ablation.results import Results, collect
 from spanbert.ablation.tables import notes, tables_of, verdict
 from spanbert.ablation.task_tables import AblationTask, read_tasks
@@ -24,7 +24,7 @@ Make = Callable[..., AblateConfig]
 def write(config: AblateConfig, task: AblationTask, row: RowName, values: Sequence[float], noise: Any) -> None:
     """Measured figures of a row: a value for each seed, and the noise of each draw."""
     for seed, value in enumerate(values):
-        cell = Cell.of(config, row, seed)
+        cell = Cell.of(config.output, row, seed)
         loss = {scheme: {"mlm_loss": 5.0 + seed} for scheme in ("pieces", "spans")}
         drawn = {scheme: (5.0 + seed + noise / 10).tolist() for scheme in loss}
         own = {
@@ -33,7 +33,7 @@ def write(config: AblateConfig, task: AblationTask, row: RowName, values: Sequen
         }  # fmt: skip
         figures = {"f1": {"value": value, "low": None, "high": None}}
         tuned = {"examples": 10, "figures": figures, "dev": {}, "drawn": (value + noise).tolist()}
-        for folder, content in ((cell.pretraining, own), (cell.of_task(task), tuned)):
+        for folder, content in ((cell.pretraining, own), (cell.of_task(task.folder), tuned)):
             folder.mkdir(parents=True)
             (folder / "measured.json").write_text(json.dumps(content))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -14,14 +14,26 @@ from typing import Any
 
 from rich.console import Console
 
-from spanbert.ablation.cells import Cell, cells_of, finetune_cell, measured, pretrain_cell
+from spanbert.ablation.cells import finetune_cell, pretrain_cell
 from spanbert.ablation.config import ROWS, AblateConfig
+from spanbert.ablation.folder import (
+    FIGURES,
+    LOCK,
+    PICTURE,
+    RECORD,
+    TABLE,
+    Cell,
+    asked_for,
+    cells_of,
+    measured,
+    read_ablation,
+)
 from spanbert.ablation.plot import draw
 from spanbert.ablation.results import Results, collect
-from spanbert.ablation.tables import PICTURE, readme, tables_of
+from spanbert.ablation.tables import readme, tables_of
 from spanbert.ablation.task_tables import AblationTask, read_tasks
 from spanbert.durable_files import lock_file
-from spanbert.errors import CheckpointError, ConfigurationError, TrainingError
+from spanbert.errors import ConfigurationError, TrainingError
 from spanbert.tasks.pretraining.corpus import Corpus
 from spanbert.training.devices import choose_device, resolve_precision
 from spanbert.training.fingerprints import differences
@@ -29,8 +41,6 @@ from spanbert.training.progress import tell, warn
 from spanbert.training.record import versions, write_json
 from spanbert.training.stopping import StopRequest
 
-_RECORD = "ablation.json"
-_LOCK = ".lock"
 _WIDTH = 120
 """Of the tables where stdout is no terminal."""
 
@@ -121,7 +131,7 @@ def _check(config: AblateConfig) -> Corpus:
     output = config.output
     if output.exists() and not output.is_dir():
         raise ConfigurationError(f"{output}: is a file; --output names a folder")
-    if output.exists() and not (output / _RECORD).exists() and any(path.name != _LOCK for path in output.iterdir()):
+    if output.exists() and not (output / RECORD).exists() and any(path.name != LOCK for path in output.iterdir()):
         raise ConfigurationError(f"{output}: is not empty and holds no ablation: choose another --output")
     corpus = Corpus.open(config.corpus)
     if not corpus.held_out_documents(config.held_out, config.seed).any():
@@ -141,7 +151,7 @@ def _refuse_what_is_read(config: AblateConfig, tasks: Sequence[AblationTask]) ->
 def _alone_in(output: Path) -> Iterator[None]:
     """Make the folder, and keep other ablations out of it."""
     output.mkdir(parents=True, exist_ok=True)
-    path = output / _LOCK
+    path = output / LOCK
     with path.open("a") as lock:
         if not lock_file(lock):
             raise ConfigurationError(
@@ -162,8 +172,9 @@ def _compare_with_earlier(config: AblateConfig, corpus: Corpus, tasks: Sequence[
         "corpus": corpus.hash,
         "tasks": {task.name: json.loads(json.dumps(task.stored)) for task in tasks},
         "versions": versions(),
+        "asked_for": asked_for(config, [task.name for task in tasks]),
     }
-    before = _read_record(config.output / _RECORD)
+    before = read_ablation(config.output)
     if before:
         rows = differences(before["options"], now["options"])
         if before["corpus"] != now["corpus"]:
@@ -179,19 +190,7 @@ def _compare_with_earlier(config: AblateConfig, corpus: Corpus, tasks: Sequence[
         for row in differences(before["versions"], now["versions"]):
             warn(f"{config.output}: earlier runs were made with another version of {row}")
         now = {**now, "versions": before["versions"], "tasks": {**before["tasks"], **now["tasks"]}}
-    write_json(config.output / _RECORD, now)
-
-
-def _read_record(path: Path) -> Mapping[str, Any]:
-    if not path.exists():
-        return {}
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-        return {key: dict(record[key]) if key != "corpus" else record[key] for key in (
-            "options", "corpus", "tasks", "versions",
-        )}  # fmt: skip
-    except (ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(f"{path} is damaged ({error}): choose another --output") from error
+    write_json(config.output / RECORD, now)
 
 
 def _run_cells(config: AblateConfig, corpus: Corpus, tasks: Sequence[AblationTask], say: Callable[[str], None]) -> int:
@@ -220,14 +219,14 @@ def _runs_of(
     """What is to be done for an encoder: in words, in which folder, and how."""
     yield "pre-training", cell.pretraining, partial(pretrain_cell, config, cell, corpus)
     for task in tasks:
-        yield task.name, cell.of_task(task), partial(finetune_cell, config, cell, task)
+        yield task.name, cell.of_task(task.folder), partial(finetune_cell, config, cell, task)
 
 
 def _report(config: AblateConfig, tasks: Sequence[AblationTask]) -> Results:
     """Write the table, the picture and the figures of what is finished."""
     results = collect(config, tasks)
-    write_json(config.output / "results.json", results.to_json())
-    (config.output / "README.md").write_text(readme(config, results), encoding="utf-8")
+    write_json(config.output / FIGURES, results.to_json())
+    (config.output / TABLE).write_text(readme(config, results), encoding="utf-8")
     draw(results, config.output / PICTURE)
     return results
 

@@ -1,10 +1,4 @@
-"""The runs of an ablation, each in a folder of its own: done once, gone on with where it stopped.
-
-    rows/ROW/seed-SEED/pretraining/     encoder/, times.json, measured.json
-    rows/ROW/seed-SEED/tasks/TASK/      model/, predictions.jsonl, measured.json
-
-`measured.json` is written last: where it is, nothing is left to do.
-"""
+"""The runs of an ablation, each in a folder of its own: done once, gone on with where it stopped (see `folder`)."""
 
 from __future__ import annotations
 
@@ -14,14 +8,13 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from spanbert.ablation.config import ROWS, AblateConfig, RowName
+from spanbert.ablation.folder import Cell
 from spanbert.ablation.held_out import HeldOutBlocks, measure_blocks
 from spanbert.ablation.task_tables import AblationTask
-from spanbert.errors import CheckpointError
 from spanbert.evaluation.bootstrap import Resampled, resample
 from spanbert.example_sets import load_examples
 from spanbert.finetuning.finetune import finetune_files
@@ -40,67 +33,6 @@ MEASURED_SCHEMES: tuple[Scheme, ...] = ("pieces", "spans")
 
 _KEPT = {"run.json", "history.jsonl", "curves.png"}
 """What stays of a fine-tuned model."""
-
-
-@dataclass(frozen=True)
-class Cell:
-    """A pre-trained encoder: a row of the ablation and a seed.
-
-    Attributes:
-        row: how it is pre-trained.
-        seed: of its weights, masks and order, and of its fine-tuning.
-        folder: of all its runs.
-    """
-
-    row: RowName
-    seed: int
-    folder: Path
-
-    @classmethod
-    def of(cls, config: AblateConfig, row: RowName, seed: int) -> Cell:
-        """The cell of a row and a seed in an ablation's folder."""
-        return cls(row, seed, config.output / "rows" / row / f"seed-{seed}")
-
-    @property
-    def pretraining(self) -> Path:
-        """Folder of the pre-training."""
-        return self.folder / "pretraining"
-
-    @property
-    def encoder(self) -> Path:
-        """The pre-trained model."""
-        return self.pretraining / "encoder"
-
-    def of_task(self, task: AblationTask) -> Path:
-        """Folder of a fine-tuning."""
-        return self.folder / "tasks" / task.folder
-
-
-def cells_of(config: AblateConfig) -> list[Cell]:
-    """All encoders, in the order they are made: the first seed of every row, then the second of those that have one."""
-    seeds = config.seeds_of_rows
-    most = max(map(len, seeds.values()))
-    return [
-        Cell.of(config, row, seeds[row][number])
-        for number in range(most)
-        for row in config.rows
-        if number < len(seeds[row])
-    ]
-
-
-def measured(folder: Path) -> dict[str, Any] | None:
-    """What a finished run's `measured.json` says; None where it is not finished.
-
-    Raises:
-        CheckpointError: the file is damaged.
-    """
-    path = folder / "measured.json"
-    if not path.exists():
-        return None
-    try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except ValueError as error:
-        raise CheckpointError(f"{path} is damaged ({error}): delete it, and it is measured anew") from error
 
 
 def pretrain_cell(config: AblateConfig, cell: Cell, corpus: Corpus) -> int:
@@ -219,7 +151,7 @@ def finetune_cell(config: AblateConfig, cell: Cell, task: AblationTask) -> int:
     Raises:
         SpanBertError: as `finetune`.
     """
-    folder = cell.of_task(task)
+    folder = cell.of_task(task.folder)
     model = folder / "model"
     options = task.finetuning(config, model=cell.encoder, output=model, seed=cell.seed)
     result = finetune_files(options, task.kind(task.settings))

@@ -18,8 +18,9 @@ from typing import Any
 import numpy as np
 from scipy.stats import t as student
 
-from spanbert.ablation.cells import MEASURED_SCHEMES, Cell, cells_of, measured
+from spanbert.ablation.cells import MEASURED_SCHEMES
 from spanbert.ablation.config import ROWS, AblateConfig, RowName
+from spanbert.ablation.folder import Cell, cells_of, measured
 from spanbert.ablation.task_tables import AblationTask
 from spanbert.evaluation.bootstrap import LEVEL, Difference, Interval, Resampled, differences_of
 
@@ -167,7 +168,7 @@ def _of_task(config: AblateConfig, task: AblationTask, cells: Sequence[Cell]) ->
     figures: dict[RowName, dict[str, Any]] = {}
     num_examples = 0
     for row in config.rows:
-        found = {cell.seed: measured(cell.of_task(task)) for cell in cells if cell.row == row}
+        found = {cell.seed: measured(cell.of_task(task.folder)) for cell in cells if cell.row == row}
         finished = {seed: one for seed, one in found.items() if one is not None}
         if not finished:
             continue

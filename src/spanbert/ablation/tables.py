@@ -12,10 +12,9 @@ from rich.text import Text
 
 from spanbert.ablation.cells import MEASURED_SCHEMES
 from spanbert.ablation.config import ROWS, AblateConfig, RowName
+from spanbert.ablation.folder import PICTURE
 from spanbert.ablation.results import Results, RowFigures, Step, TaskResult
 from spanbert.read_summary import counted
-
-PICTURE = "ablation.png"
 
 _NAMES = {"row", "learned from", "change", "task", "can be told?"}
 """Columns that hold no figures."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from spanbert.ablation.config import AblateConfig
+from spanbert.ablation.folder import task_folder
 from spanbert.durable_files import hash_file
 from spanbert.errors import ConfigurationError
 from spanbert.example_sets import load_examples
@@ -140,7 +140,7 @@ def _read_table(table: Mapping[str, Any], config: AblateConfig, folder: Path, wh
         whole = composed(**values, model="", output=Path())
     except ConfigurationError as error:
         raise ConfigurationError(f"{where}: {error}") from error
-    slug = re.sub(r"\W+", "-", whole.name.lower()).strip("-")
+    slug = task_folder(whole.name)
     if not slug:
         raise ConfigurationError(f"{where}: name: {whole.name!r} has no letter and no digit")
     settings = split_options(whole, kind.settings_class)
