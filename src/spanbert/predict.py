@@ -49,8 +49,8 @@ class PredictConfig:
     """Records to answer, also .gz or .zst; `-` is standard input."""
 
     format: str = JSON_LINES
-    """How answers are written: jsonl, or what the model's task offers besides. For coreference: html (a page with
-    coloured chains), text (lines for people), conll (columns)."""
+    """How answers are written: jsonl (for programs), text (lines for people, coloured on a terminal), or what the
+    model's task offers besides. For coreference: html (a page with coloured chains), conll (columns)."""
 
     input_format: InputFormat = "auto"
     """What the input is: JSON lines or plain text; auto goes by the file's name (.jsonl, .json, .txt), or else takes

@@ -14,7 +14,9 @@ import torch
 
 from spanbert.batching import collate
 from spanbert.finetuning.data import TrainingWindows
+from spanbert.output_formats import open_writer
 from spanbert.predicting import Predictor
+from spanbert.prediction_stream import Answer
 from spanbert.task import Scored, Task, examples_of
 from spanbert.task_checkpoints import load_task_model, new_task_model, save_task_model
 from spanbert.task_model import TaskModel
@@ -135,6 +137,16 @@ def test_scores_in_bf16_are_near(made: Made) -> None:
 def test_predictions_survive_json(made: Made) -> None:
     for prediction in made.predictor().predict(made.examples):
         assert made.task.prediction(json.loads(json.dumps(prediction.to_json()))) == prediction
+
+
+def test_answers_are_lines_for_people(made: Made) -> None:
+    examples = [*made.examples, *made.task.golden_examples()]
+    writer = open_writer(made.task, "text", "records.jsonl")
+    for line, (example, prediction) in enumerate(zip(examples, made.predictor().predict(examples), strict=True), 1):
+        lines = str(writer.part(Answer(line, example, prediction)))
+        assert lines.lstrip("\n").startswith(f"{example.id}: ")
+        assert lines.endswith("\n")
+        assert lines.replace("\n", "").isprintable()
 
 
 def test_a_document_far_longer_than_a_window_is_read_whole(made: Made) -> None:

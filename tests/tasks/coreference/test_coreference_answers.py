@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import io
 import json
 import re
 from collections.abc import Callable
@@ -9,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rich.console import Console
+import written_answers
 
 from spanbert.errors import ConfigurationError
 from spanbert.output_formats import open_writer
@@ -48,17 +47,7 @@ ERROR = ErrorRecord(2, "the key 'text' is missing <i>\nor not", "x")
 
 def written(format: str, *answers: Made | ErrorRecord, source: str = "a/story.txt", colour: bool = False) -> str:
     task = CoreferenceResolution(CoreferenceSettings())
-    writer = open_writer(task, format, source)
-    file = io.StringIO()
-    console = Console(
-        file=file, force_terminal=colour, color_system="standard" if colour else None, soft_wrap=True, highlight=False
-    )
-    for part in (writer.start(), *map(writer.part, answers), writer.end()):
-        if isinstance(part, str):
-            file.write(part)
-        else:
-            console.print(part, end="")
-    return file.getvalue()
+    return written_answers.written(task, *answers, format=format, source=source, colour=colour)
 
 
 class Page(HTMLParser):

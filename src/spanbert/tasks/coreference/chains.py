@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 from spanbert.read_summary import counted
 from spanbert.tasks.coreference.examples import CoreferencePrediction, PredictedMention
 from spanbert.tasks.coreference.pronouns import name_span
-
-_WHITE_SPACE = re.compile(r"\s+")
-_MOST_CHARACTERS = 60
+from spanbert.text_answers import shortened
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +40,7 @@ class Chains:
         chains = []
         for number, cluster in enumerate(long, 1):
             start, end = name_span(text, [mention.span for mention in cluster]) or cluster[0].span
-            chains.append(Chain(number, one_line(text[start:end]), cluster))
+            chains.append(Chain(number, shortened(text[start:end]), cluster))
         return cls(tuple(chains), tuple(cluster[0] for cluster in prediction.clusters if len(cluster) == 1))
 
     def summary(self) -> str:
@@ -52,14 +49,3 @@ class Chains:
         chains = f"{counted(len(self.chains), 'chain')} with {counted(num_mentions, 'mention')}"
         alone = f"; {counted(len(self.alone), 'thing')} mentioned once" if self.alone else ""
         return (chains if self.chains else "no chains") + alone
-
-
-def one_line(text: str) -> str:
-    """A mention on one line; of a very long one the beginning."""
-    line = _WHITE_SPACE.sub(" ", text).strip()
-    return line if len(line) <= _MOST_CHARACTERS else line[: _MOST_CHARACTERS - 1].rstrip() + "…"
-
-
-def percent(probability: float) -> str:
-    """A probability for people. Only certainty is 100 %."""
-    return f"{min(int(100 * probability + 0.5), 99 if probability < 1 else 100)} %"

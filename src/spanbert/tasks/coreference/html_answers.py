@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import re
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
@@ -13,18 +12,14 @@ from pathlib import PurePath
 from spanbert.html_page import PAGE_END, page_start
 from spanbert.prediction_input import ErrorRecord
 from spanbert.prediction_stream import Answer
-from spanbert.tasks.coreference.chains import Chain, Chains, one_line, percent
+from spanbert.tasks.coreference.chains import Chain, Chains
 from spanbert.tasks.coreference.examples import CoreferenceExample, CoreferencePrediction, PredictedMention
 from spanbert.tasks.coreference.html_style import NUM_COLOURS, NUM_LEVELS, SCRIPT, STYLE
+from spanbert.text_answers import around, percent, shortened
 from spanbert.visible_text import escaped, escaped_attribute
 
 _UNSURE = 0.5
 """A link that is less probable is marked with a question mark."""
-
-_BEFORE = re.compile(r"(?:\S+\s+){0,3}\S*$")
-_AFTER = re.compile(r"\S*(?:\s+\S+){0,3}")
-_MOST_AROUND = 30
-"""What is quoted on either side of a mention: so many words, in so many characters."""
 
 _MOST_IN_RUN = 60
 """How far back from the end of a mention the letter is sought that says in which direction the text runs there."""
@@ -163,7 +158,7 @@ def _title(text: str, mention: PredictedMention, chain: Chain | None) -> str:
     if mention.antecedent is None:
         return f"{said}; its first mention"
     start, end = mention.antecedent
-    return f"{said}; linked to “{one_line(text[start:end])}” at {start:,}{sure}"
+    return f"{said}; linked to “{shortened(text[start:end])}” at {start:,}{sure}"
 
 
 def _colour(chain: Chain) -> str:
@@ -202,16 +197,8 @@ def _list(text: str, chains: Sequence[Chain], marks: Sequence[_Mark], anchor: st
 
 def _quoted(text: str, mention: PredictedMention) -> str:
     """A mention between the words around it, as HTML on one line."""
-    start, end = max(0, mention.start - _MOST_AROUND), mention.end + _MOST_AROUND
-    before, after = _BEFORE.search(text[start : mention.start]), _AFTER.match(text[mention.end : end])
-    assert before is not None  # as it matches nothing, too
-    assert after is not None
-    # Where words were left out; white space at the ends of a text is none.
-    more_before = "…" if text[: start + before.start()].strip() else ""
-    more_after = "…" if text[mention.end + after.end() :].strip() else ""
-    said = one_line(text[mention.start : mention.end])
-    left, right = (escaped(re.sub(r"\s+", " ", words[0])) for words in (before, after))
-    return f"{more_before}{left}<em>{escaped(said)}</em>{right}{more_after}"
+    left, right = map(escaped, around(text, mention.start, mention.end, num_words=3, most=30))
+    return f"{left}<em>{escaped(shortened(text[mention.start : mention.end]))}</em>{right}"
 
 
 def _marked(text: str, marks: Sequence[_Mark]) -> Iterator[str]:

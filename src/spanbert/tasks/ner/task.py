@@ -32,6 +32,7 @@ class NamedEntityRecognition(Task[EntityExample, EntityPrediction]):
     settings_class = EntitySettings
     finetuning: ClassVar[Mapping[str, Any]] = {"learning_rate": 5e-5, "epochs": 5.0, "batch_size": 16}
     plain_text = "line"
+    output_formats: ClassVar[Mapping[str, str]] = {"text": "spanbert.tasks.ner.text_answers:TextAnswers"}
     settings: EntitySettings
 
     # Data
