@@ -67,13 +67,13 @@ def encoder_folder(corpus_folder: Path, tmp_path_factory: pytest.TempPathFactory
 
     from spanbert.checkpoints import save_pretraining_model
     from spanbert.tasks.pretraining.corpus import Corpus
-    from spanbert.tasks.pretraining.head import HeadSettings, SpanBertForPreTraining, initial_config
+    from spanbert.tasks.pretraining.head import PretrainingSettings, SpanBertForPreTraining, initial_config
 
     tokenizer = Corpus.open(corpus_folder).tokenizer
     torch.manual_seed(0)
     model = SpanBertForPreTraining(
         initial_config(
-            HeadSettings(sbo_positions=4, nsp=False),
+            PretrainingSettings(sbo_positions=4, nsp=False),
             vocab_size=tokenizer.vocab_size,
             hidden_size=32,
             num_hidden_layers=2,

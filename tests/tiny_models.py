@@ -10,7 +10,7 @@ import torch
 from transformers import BertConfig, BertForPreTraining, BertPreTrainedModel
 
 from spanbert.key_maps import ORIGINAL
-from spanbert.tasks.pretraining.head import HeadSettings, SpanBertForPreTraining, initial_config
+from spanbert.tasks.pretraining.head import PretrainingSettings, SpanBertForPreTraining, initial_config
 from spanbert.tokenization import PieceTokenizer
 from spanbert.unpadded import UnpaddedLayout
 
@@ -56,7 +56,9 @@ def randomise(model: torch.nn.Module, seed: int = 0) -> None:
 
 def tiny_model(*, sbo_positions: int = 7, nsp: bool = False, **fields: Any) -> SpanBertForPreTraining:
     """One of ours."""
-    model = SpanBertForPreTraining(initial_config(HeadSettings(sbo_positions=sbo_positions, nsp=nsp), **SIZES | fields))
+    model = SpanBertForPreTraining(
+        initial_config(PretrainingSettings(sbo_positions=sbo_positions, nsp=nsp), **SIZES | fields)
+    )
     randomise(model)
     return model.eval()
 

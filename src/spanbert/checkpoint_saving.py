@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,13 +24,10 @@ from spanbert.encoder import SpanBertConfig
 from spanbert.errors import CheckpointError
 from spanbert.key_maps import TIED
 from spanbert.model_differences import DIFFERENCE_FILE, WHOLE_FILE
-from spanbert.tasks.pretraining.head import HeadSettings, SpanBertForPreTraining
+from spanbert.tasks.pretraining.head import PretrainingSettings, SpanBertForPreTraining
 from spanbert.tokenization import PieceTokenizer
 
 HalfPrecision = Literal["fp16", "bf16"]
-
-FORMAT = 1
-"""The version of what stands under `spanbert` in config.json."""
 
 SBO_POSITIONS = "cls.sbo.position_embeddings.weight"
 """The tensor whose rows are the position table of the span boundary head."""
@@ -166,12 +164,9 @@ def _config_json(config: SpanBertConfig, weights: Collection[str], plain_bert: b
     """What config.json says of these weights."""
     fields: dict[str, Any] = json.loads(config.to_json_string())
     fields |= {"architectures": [_architecture(weights)], "model_type": "bert", "dtype": "float32"}
-    settings = HeadSettings.of(config)
-    fields["spanbert"] = {
-        **(fields.get("spanbert") or {"format": FORMAT, "task": "pretraining"}),
-        "sbo_positions": settings.sbo_positions if SBO_POSITIONS in weights else 0,
-        "nsp": f"{NSP}weight" in weights,
-    }
+    settings = PretrainingSettings.of(config)
+    sbo_positions = settings.sbo_positions if SBO_POSITIONS in weights else 0
+    fields["spanbert"] = replace(settings, sbo_positions=sbo_positions, nsp=f"{NSP}weight" in weights).to_json()
     if plain_bert:
         del fields["spanbert"]
     return fields

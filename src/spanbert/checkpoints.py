@@ -13,12 +13,17 @@ import torch
 from huggingface_hub.errors import StrictDataclassError
 from torch import Tensor
 
-from spanbert.checkpoint_saving import FORMAT, NSP, SBO_POSITIONS, HalfPrecision, save_pretraining_model
+from spanbert.checkpoint_saving import NSP, SBO_POSITIONS, HalfPrecision, save_pretraining_model
 from spanbert.checkpoint_sources import Source, TensorEntry, load_tokenizer, open_source, resolve_name
 from spanbert.encoder import SpanBertConfig
 from spanbert.errors import CheckpointError, ConfigurationError
 from spanbert.key_maps import TIED
-from spanbert.tasks.pretraining.head import HeadSettings, SpanBertForPreTraining, initial_config
+from spanbert.tasks.pretraining.head import (
+    FORMAT,
+    PretrainingSettings,
+    SpanBertForPreTraining,
+    initial_config,
+)
 from spanbert.vocabulary_growth import add_domain_words, extend_vocabulary
 
 __all__ = [
@@ -64,6 +69,7 @@ class LoadReport:
         unused: the source's name of a tensor -> why it was not loaded.
         notes: choices that were made on the way.
         task: what the source was fine-tuned for; None where it was not, or does not say so as our models do.
+        trained_positions: as `PretrainingSettings.trained_positions`.
     """
 
     source: str
@@ -72,6 +78,7 @@ class LoadReport:
     unused: Mapping[str, str]
     notes: tuple[str, ...]
     task: str | None = None
+    trained_positions: int | None = None
 
     def __str__(self) -> str:
         """The report for people: counts, and the names of all that is new or unused."""
@@ -119,7 +126,7 @@ def load_pretraining_model(
     """
     with open_source(name_or_path, num_heads=num_heads) as source:
         by_our_name = _by_our_name(source)
-        settings, notes = _head_settings(source, by_our_name, sbo_positions, nsp)
+        settings, notes = _settings(source, by_our_name, sbo_positions, nsp)
         config = _config(source, settings)
         if dropout is not None:
             config.hidden_dropout_prob = dropout
@@ -142,6 +149,7 @@ def load_pretraining_model(
         matching.unused,
         (*source.notes, *notes),
         None if task == "pretraining" else str(task),
+        settings.trained_positions,
     )
     model.train(False)
     return model, report
@@ -167,10 +175,10 @@ def _by_our_name(source: Source) -> dict[str, tuple[str, TensorEntry]]:
     return named
 
 
-def _head_settings(
+def _settings(
     source: Source, named: Mapping[str, tuple[str, TensorEntry]], sbo_positions: int | None, nsp: bool | None
-) -> tuple[HeadSettings, list[str]]:
-    """Which heads the model gets, and what there is to say about it."""
+) -> tuple[PretrainingSettings, list[str]]:
+    """Which heads the model gets, what else its config.json says, and what there is to say about it."""
     settings = source.config.get("spanbert") or {}
     if settings.get("format", FORMAT) > FORMAT:
         raise CheckpointError(
@@ -186,10 +194,11 @@ def _head_settings(
         sbo_positions = num_there
     if nsp is None:
         nsp = f"{NSP}weight" in named or bool(settings.get("nsp", False))
-    return HeadSettings(sbo_positions=sbo_positions, nsp=nsp), notes
+    trained_positions = settings.get("trained_positions")
+    return PretrainingSettings(sbo_positions=sbo_positions, nsp=nsp, trained_positions=trained_positions), notes
 
 
-def _config(source: Source, settings: HeadSettings) -> SpanBertConfig:
+def _config(source: Source, settings: PretrainingSettings) -> SpanBertConfig:
     fields = {name: source.config[name] for name in _BERT_FIELDS if name in source.config}
     if "num_attention_heads" not in fields:
         raise CheckpointError(f"{source.name} does not say how many attention heads it has: give --num-heads")
@@ -212,7 +221,7 @@ def _without_values(config: SpanBertConfig, name: str) -> SpanBertForPreTraining
 
 
 def _match(
-    named: Mapping[str, tuple[str, TensorEntry]], parameters: Mapping[str, Tensor], settings: HeadSettings
+    named: Mapping[str, tuple[str, TensorEntry]], parameters: Mapping[str, Tensor], settings: PretrainingSettings
 ) -> _Matching:
     matching = _Matching({}, {}, {})
     for ours, (theirs, entry) in named.items():

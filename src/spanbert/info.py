@@ -126,6 +126,7 @@ def _describe_model(path: str | Path) -> dict[str, Any]:
             "heads": [title for head, title in _HEADS.items() if parameters[head]]
             + ([ours["task"]] if is_tuned else []),
             "sbo_positions": table.shape[0] if table is not None else 0,
+            **({"trained_positions": ours["trained_positions"]} if "trained_positions" in ours else {}),
             "pooler": "absent" if bias is None else "present" if bool(bias.read().any()) else "untrained",
             **({"notes": list(source.notes)} if source.notes else {}),
         }

@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 from transformers import initialization
 
-from spanbert.checkpoint_saving import FORMAT, HalfPrecision, stored_form, write_model_folder
+from spanbert.checkpoint_saving import HalfPrecision, stored_form, write_model_folder
 from spanbert.checkpoint_sources import Source, load_tokenizer, model_folder, open_source
 from spanbert.checkpoints import LoadReport, load_pretraining_model
 from spanbert.encoder import SpanBertConfig
@@ -31,6 +31,7 @@ from spanbert.special_pieces import add_special_pieces
 from spanbert.task import Task
 from spanbert.task_model import TaskModel
 from spanbert.tasks import find_task
+from spanbert.tasks.pretraining.head import FORMAT
 from spanbert.tokenization import PieceTokenizer
 
 AnyTask = Task[Any, Any]
@@ -64,6 +65,13 @@ def new_task_model(
     )
     if report.task is not None:  # nobody expects a pre-trained model to have a head for the task
         note = f"its head, trained for {report.task}, is not used: the new one begins at random"
+        report = dataclasses.replace(report, notes=(*report.notes, note))
+    if report.trained_positions is not None and task.settings.max_length > report.trained_positions:
+        note = (
+            f"only {report.trained_positions} positions of it are trained, and windows have up to "
+            f"{task.settings.max_length} pieces: give --max-length {report.trained_positions}, or pre-train it on with "
+            f"--sequence-length {task.settings.max_length}"
+        )
         report = dataclasses.replace(report, notes=(*report.notes, note))
     encoder = source.bert
     fields = json.loads(source.config.to_json_string()) | {"spanbert": _description(task), **task.model_fields()}

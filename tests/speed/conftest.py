@@ -40,11 +40,11 @@ def counted_encoder(whole_corpus: Corpus, tmp_path_factory: pytest.TempPathFacto
     import torch
 
     from spanbert.checkpoints import save_pretraining_model
-    from spanbert.tasks.pretraining.head import HeadSettings, SpanBertForPreTraining, initial_config
+    from spanbert.tasks.pretraining.head import PretrainingSettings, SpanBertForPreTraining, initial_config
 
     torch.manual_seed(0)
     config = initial_config(
-        HeadSettings(sbo_positions=20, nsp=False),
+        PretrainingSettings(sbo_positions=20, nsp=False),
         vocab_size=whole_corpus.vocab_size,
         hidden_size=WIDTH,
         num_hidden_layers=LAYERS,

@@ -11,7 +11,12 @@ import torch.nn.functional as F
 
 from spanbert.tasks.pretraining.corpus import Corpus
 from spanbert.tasks.pretraining.data import MaskedCorpus, SegmentPairs, SingleSequences
-from spanbert.tasks.pretraining.head import HeadSettings, SpanBertForPreTraining, SpanBoundaryHead, initial_config
+from spanbert.tasks.pretraining.head import (
+    PretrainingSettings,
+    SpanBertForPreTraining,
+    SpanBoundaryHead,
+    initial_config,
+)
 from spanbert.tasks.pretraining.masking import MaskingConfig
 
 
@@ -19,7 +24,7 @@ def tiny_model(corpus: Corpus, **settings: object) -> SpanBertForPreTraining:
     torch.manual_seed(0)
     return SpanBertForPreTraining(
         initial_config(
-            HeadSettings(**settings),  # type: ignore[arg-type]
+            PretrainingSettings(**settings),  # type: ignore[arg-type]
             vocab_size=corpus.vocab_size,
             hidden_size=32,
             num_hidden_layers=2,

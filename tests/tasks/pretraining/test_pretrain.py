@@ -389,7 +389,7 @@ def test_continuing_from_another_model(
     corpus = Corpus.open(corpus_folder)
     bert = BertForMaskedLM(
         pretrain_module.initial_config(
-            pretrain_module.HeadSettings(), vocab_size=corpus.vocab_size, hidden_size=32, num_hidden_layers=1,
+            pretrain_module.PretrainingSettings(), vocab_size=corpus.vocab_size, hidden_size=32, num_hidden_layers=1,
             num_attention_heads=2, intermediate_size=64, max_position_embeddings=64,
         )
     )  # fmt: skip
@@ -448,8 +448,8 @@ def test_estimate_measures_and_writes_nothing(tiny: Tiny, capsys: pytest.Capture
     assert pretrain_module.run(config) == 0
     figures = dict(line.rsplit(maxsplit=1) for line in capsys.readouterr().out.splitlines())
     model = pretrain_module.SpanBertForPreTraining(pretrain_module.initial_config(
-        pretrain_module.HeadSettings(), vocab_size=800, hidden_size=32, num_hidden_layers=1, num_attention_heads=2,
-        intermediate_size=128, max_position_embeddings=64,
+        pretrain_module.PretrainingSettings(), vocab_size=800, hidden_size=32, num_hidden_layers=1,
+        num_attention_heads=2, intermediate_size=128, max_position_embeddings=64,
     ))  # fmt: skip
     assert int(figures["parameters"].replace(",", "")) == sum(p.numel() for p in model.parameters())
     assert int(figures["steps"].replace(",", "")) == 1000

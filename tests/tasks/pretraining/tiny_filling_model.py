@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from spanbert.spans import Span
-from spanbert.tasks.pretraining.head import HeadSettings, SpanBertForPreTraining, initial_config
+from spanbert.tasks.pretraining.head import PretrainingSettings, SpanBertForPreTraining, initial_config
 from spanbert.tokenization import PieceTokenizer
 from spanbert.tokenizer_files import SPECIAL_PIECES, bert_tokenizer
 from spanbert.unpadded import UnpaddedLayout
@@ -38,7 +38,7 @@ def tiny_tokenizer() -> PieceTokenizer:
 def untrained_model(sbo_positions: int = SBO_POSITIONS, extra_rows: int = 0) -> SpanBertForPreTraining:
     torch.manual_seed(0)
     config = initial_config(
-        HeadSettings(sbo_positions=sbo_positions),
+        PretrainingSettings(sbo_positions=sbo_positions),
         vocab_size=tiny_tokenizer().vocab_size + extra_rows,
         hidden_size=32,
         num_hidden_layers=2,

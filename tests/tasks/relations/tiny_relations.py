@@ -11,7 +11,7 @@ from spanbert.checkpoint_saving import save_pretraining_model
 from spanbert.sample_corpus import sample_documents
 from spanbert.task_checkpoints import new_task_model
 from spanbert.task_model import TaskModel
-from spanbert.tasks.pretraining.head import HeadSettings, SpanBertForPreTraining, initial_config
+from spanbert.tasks.pretraining.head import PretrainingSettings, SpanBertForPreTraining, initial_config
 from spanbert.tasks.relations.config import RelationSettings
 from spanbert.tasks.relations.examples import Entity, Relation, RelationExample
 from spanbert.tasks.relations.task import RelationExtraction
@@ -30,7 +30,7 @@ def save_encoder(folder: Path) -> Path:
     """An encoder with random weights, as a folder."""
     tokenizer = train_tokenizer()
     config = initial_config(
-        HeadSettings(sbo_positions=0),
+        PretrainingSettings(sbo_positions=0),
         vocab_size=tokenizer.vocab_size + 3,
         hidden_size=32,
         num_hidden_layers=2,

@@ -111,8 +111,9 @@ def open_evaluation(
         SingleSequences,
         boundary_targets,
     )
-    from spanbert.tasks.pretraining.head import HeadSettings
+    from spanbert.tasks.pretraining.head import PretrainingSettings
     from spanbert.training.devices import choose_device, new_accelerator, resolve_precision, set_threads
+    from spanbert.training.progress import warn
 
     corpus = Corpus.open(config.corpus, tokenizer_fingerprint=load_tokenizer(config.model).fingerprint)
     model, _ = load_pretraining_model(config.model, require_heads=True)
@@ -121,6 +122,9 @@ def open_evaluation(
     limit = int(model.config.max_position_embeddings)
     if not 3 <= config.sequence_length <= limit:
         raise ConfigurationError(f"--sequence-length must lie between 3 and the model's {limit} positions")
+    trained = PretrainingSettings.of(model.config).trained_positions
+    if trained is not None and config.sequence_length > trained:
+        warn(f"{config.model}: only {trained} positions are trained, and --sequence-length is {config.sequence_length}")
     if config.max_blocks is not None and config.max_blocks < 1:
         raise ConfigurationError(f"--max-blocks must be at least 1, not {config.max_blocks}")
     if config.micro_batch_pieces < 1 or not 1 <= (config.threads or 1) <= 1024 or config.threads == 0:
@@ -138,7 +142,7 @@ def open_evaluation(
         stream,
         config.masking,
         micro_batch_pieces=config.micro_batch_pieces,
-        sbo_positions=boundary_targets(HeadSettings.of(model.config).sbo_positions, config.preset),
+        sbo_positions=boundary_targets(PretrainingSettings.of(model.config).sbo_positions, config.preset),
         seed=config.seed,
     )
     accelerator = new_accelerator(device, precision)

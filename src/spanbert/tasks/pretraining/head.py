@@ -24,9 +24,13 @@ SBO_POSITION_WIDTH = 200
 """Width of the position embeddings of the span boundary objective (Joshi et al. 2019, section 4.2)."""
 
 
+FORMAT = 1
+"""The version of what stands under `spanbert` in config.json."""
+
+
 @dataclass(frozen=True, kw_only=True)
-class HeadSettings:
-    """What `config.json` says of the pre-training heads, under `spanbert`."""
+class PretrainingSettings:
+    """What `config.json` says of a pre-trained model, under `spanbert`."""
 
     sbo_positions: int = 20
     """Rows of the position table of the span boundary objective; 0 means that the model has no such head."""
@@ -34,11 +38,23 @@ class HeadSettings:
     nsp: bool = False
     """Whether there is a next-sentence head."""
 
+    trained_positions: int | None = None
+    """So many rows of the position table have been trained; None means all, or that nobody has said."""
+
     @classmethod
-    def of(cls, config: PreTrainedConfig) -> HeadSettings:
+    def of(cls, config: PreTrainedConfig) -> PretrainingSettings:
         """Read the settings from a model's configuration; a plain BERT folder has neither head."""
         settings = getattr(config, "spanbert", None) or {}
-        return cls(sbo_positions=int(settings.get("sbo_positions", 0)), nsp=bool(settings.get("nsp", False)))
+        return cls(
+            sbo_positions=int(settings.get("sbo_positions", 0)),
+            nsp=bool(settings.get("nsp", False)),
+            trained_positions=settings.get("trained_positions"),
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """What stands in config.json."""
+        trained = {} if self.trained_positions is None else {"trained_positions": self.trained_positions}
+        return {"format": FORMAT, "task": "pretraining", "sbo_positions": self.sbo_positions, "nsp": self.nsp} | trained
 
 
 class TransformLayer(nn.Module):
@@ -131,7 +147,7 @@ class SpanBoundaryHead(nn.Module):
 class PretrainingHeads(nn.Module):
     """The heads under Hugging Face's name `cls`."""
 
-    def __init__(self, config: SpanBertConfig, settings: HeadSettings) -> None:
+    def __init__(self, config: SpanBertConfig, settings: PretrainingSettings) -> None:
         super().__init__()
         self.predictions = MaskedPieceHead(config)
         self.sbo = SpanBoundaryHead(config, settings.sbo_positions) if settings.sbo_positions else None
@@ -152,7 +168,7 @@ class SpanBertForPreTraining(SpanBertPreTrainedModel):
 
     def __init__(self, config: SpanBertConfig) -> None:
         super().__init__(config)
-        settings = HeadSettings.of(config)
+        settings = PretrainingSettings.of(config)
         self.bert = SpanBertModel(config)
         self.cls = PretrainingHeads(config, settings)
         assert self.bert.pooler is not None  # it was asked for
@@ -240,11 +256,8 @@ def _summed_loss(logits: Tensor, labels: Tensor) -> Tensor:
     return F.cross_entropy(logits.float(), labels, reduction="sum", ignore_index=-100)
 
 
-def initial_config(settings: HeadSettings, **bert: Any) -> SpanBertConfig:
+def initial_config(settings: PretrainingSettings, **bert: Any) -> SpanBertConfig:
     """A configuration for training from scratch; `bert` are Hugging Face's BERT fields."""
-    config = SpanBertConfig(
-        spanbert={"format": 1, "task": "pretraining", "sbo_positions": settings.sbo_positions, "nsp": settings.nsp},
-        **bert,
-    )
+    config = SpanBertConfig(spanbert=settings.to_json(), **bert)
     config.architectures = ["BertForMaskedLM"]
     return config

@@ -29,9 +29,10 @@ from spanbert.tasks.pretraining.data import (
     boundary_targets,
 )
 from spanbert.tasks.pretraining.estimate import estimate_run, format_estimate
-from spanbert.tasks.pretraining.head import HeadSettings, SpanBertForPreTraining, initial_config
+from spanbert.tasks.pretraining.head import PretrainingSettings, SpanBertForPreTraining, initial_config
 from spanbert.tasks.pretraining.metrics import pretraining_metrics
 from spanbert.tasks.pretraining.model_card import write_model_card
+from spanbert.tasks.pretraining.trained_positions import continued_positions
 from spanbert.training.contract import TrainingPlan
 from spanbert.training.devices import make_accelerator, processor_name
 from spanbert.training.evaluation import evaluate
@@ -158,6 +159,7 @@ def _prepare(config: PretrainConfig, accelerator: Accelerator) -> _Prepared:
     limit = int(model.config.max_position_embeddings)
     if config.sequence_length > limit:
         raise ConfigurationError(f"--sequence-length {config.sequence_length}: the model's position table has {limit}")
+    _reach_positions(model, config, verbose=accelerator.is_main_process and not config.quiet)
     held_out_seed = config.seed if config.held_out_seed is None else config.held_out_seed
     held_out = corpus.held_out_documents(config.held_out, held_out_seed)
 
@@ -167,7 +169,7 @@ def _prepare(config: PretrainConfig, accelerator: Accelerator) -> _Prepared:
             _blocks(config, source, documents),
             config.masking,
             micro_batch_pieces=config.micro_batch_pieces,
-            sbo_positions=boundary_targets(HeadSettings.of(model.config).sbo_positions, config.preset),
+            sbo_positions=boundary_targets(PretrainingSettings.of(model.config).sbo_positions, config.preset),
             seed=config.seed,
         )
 
@@ -209,13 +211,12 @@ def _blocks(config: PretrainConfig, corpus: Corpus, documents: Any) -> BlockStre
     return SingleSequences(corpus, config.sequence_length, documents)
 
 
-def _head_settings(config: PretrainConfig) -> HeadSettings:
-    positions = boundary_targets(config.sbo_positions, config.preset) if config.uses_sbo else 0
-    return HeadSettings(sbo_positions=positions, nsp=config.nsp)
-
-
 def _make_model(config: PretrainConfig, corpus: Corpus, *, verbose: bool) -> SpanBertForPreTraining:
-    settings = _head_settings(config)
+    settings = PretrainingSettings(
+        sbo_positions=boundary_targets(config.sbo_positions, config.preset) if config.uses_sbo else 0,
+        nsp=config.nsp,
+        trained_positions=config.sequence_length if config.sequence_length < config.max_positions else None,
+    )
     torch.manual_seed(config.seed)
     if config.init_from is None:
         layers, width, heads = config.shape
@@ -248,6 +249,25 @@ def _make_model(config: PretrainConfig, corpus: Corpus, *, verbose: bool) -> Spa
         if num_new:
             print(f"{num_new} pieces of the corpus's vocabulary are new to the model", file=sys.stderr)
     return model
+
+
+def _reach_positions(model: SpanBertForPreTraining, config: PretrainConfig, *, verbose: bool) -> None:
+    """Let positions that no earlier training has reached, and this one will, begin where they will have to go."""
+    trained = PretrainingSettings.of(model.config).trained_positions
+    if trained is None or config.sequence_length <= trained:
+        return
+    embeddings = model.bert.embeddings.position_embeddings
+    with torch.no_grad():
+        embeddings.weight.copy_(continued_positions(embeddings.weight, trained))
+    if verbose:
+        print(
+            f"{config.init_from} has read {trained} pieces at a time: the positions behind continue the curve of those "
+            "before",
+            file=sys.stderr,
+        )
+    reached = config.sequence_length if config.sequence_length < len(embeddings.weight) else None
+    settings = dataclasses.replace(PretrainingSettings.of(model.config), trained_positions=reached)
+    model.config.spanbert = settings.to_json()
 
 
 def _gathered(model: SpanBertForPreTraining, trainer: Trainer, accelerator: Accelerator) -> SpanBertForPreTraining:

@@ -26,7 +26,7 @@ from torch import Tensor
 
 from spanbert.errors import CheckpointError, ConfigurationError, InputError
 from spanbert.spans import Span
-from spanbert.tasks.pretraining.head import HeadSettings, SpanBertForPreTraining
+from spanbert.tasks.pretraining.head import PretrainingSettings, SpanBertForPreTraining
 from spanbert.tasks.pretraining.masked_text import (
     MaskedSpan,
     MaskedText,
@@ -133,7 +133,9 @@ class SpanFiller:
         self.tokenizer = tokenizer
         self._device = model.bert.embeddings.word_embeddings.weight.device
         self._bf16 = resolve_precision(precision, self._device) == "bf16"
-        self._sbo_positions = HeadSettings.of(model.config).sbo_positions
+        settings = PretrainingSettings.of(model.config)
+        self._sbo_positions = settings.sbo_positions
+        self._num_positions = settings.trained_positions or int(model.config.max_position_embeddings)
         # [V]: rows of the embeddings without a piece of the tokenizer are no candidates either.
         candidates = torch.zeros(vocab_size, dtype=torch.bool)
         candidates[[number for number in range(tokenizer.vocab_size) if tokenizer.piece(number)]] = True
@@ -176,7 +178,7 @@ class SpanFiller:
         if top_k < 1:
             raise ConfigurationError(f"top_k must be at least 1, not {top_k}")
         masked = read_masked_text(text, self.tokenizer)
-        window_size = int(self.model.config.max_position_embeddings) - 2
+        window_size = self._num_positions - 2
         for span in masked.spans:
             if (num_pieces := span.pieces.end - span.pieces.start) > window_size:
                 raise InputError(
