@@ -5,15 +5,15 @@ from __future__ import annotations
 import html
 import unicodedata
 
-# All controls but tab and line feed, as the signs that Unicode has for them.
-_SIGNS = {code: 0x2400 + code for code in range(32) if code not in (9, 10)} | {127: 0x2421}
-_SIGNS |= dict.fromkeys(range(0x80, 0xA0), 0xFFFD)
 # What turns the direction of the text around, and would do so beyond the end of a mark.
 _DIRECTIONS = frozenset(map(chr, (*range(0x202A, 0x202F), *range(0x2066, 0x206A))))
+# All controls but tab and line feed, as the signs that Unicode has for them, where it has some.
+_SIGNS = {code: 0x2400 + code for code in range(32) if code not in (9, 10)} | {127: 0x2421}
+_SIGNS |= dict.fromkeys((*range(0x80, 0xA0), *map(ord, _DIRECTIONS)), 0xFFFD)
 
 
 def for_terminal(text: str) -> str:
-    """Text of the same length without control characters other than tab and line feed."""
+    """Text of the same length without what acts on the terminal: controls other than tab and line feed, directions."""
     return text.translate(_SIGNS)
 
 
