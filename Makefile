@@ -12,7 +12,7 @@ export HF_HUB_OFFLINE := 1
 .PHONY: help quickstart test check format benchmarks lock clean
 
 help:
-	@echo "make quickstart   pre-train a small SpanBERT on the sample corpus, fine-tune it, and use it (a few minutes)"
+	@echo "make quickstart   ask the shipped models, then fine-tune and use one of your own (a minute after installing)"
 	@echo "make test         lint, types and all tests"
 	@echo "make check        lint and types only"
 	@echo "make format       format the code"

@@ -1,7 +1,7 @@
 #!/bin/sh
-# The main job from end to end, on the sample corpus that ships with the package: text -> vocabulary -> corpus ->
-# pre-trained model -> filled spans; then examples with answers -> fine-tuned model -> figures, a report, answers; and a
-# folder opened by plain transformers. Called by `make quickstart`.
+# A minute on the sample corpus that ships with the package: the shipped models answer questions, mark entities and link
+# mentions; then examples -> a model of one's own -> figures, a report, answers; and a folder opened by plain transformers.
+# Called by `make quickstart`.
 set -eu
 rm -rf quickstart
 mkdir quickstart
@@ -13,35 +13,42 @@ run() { printf '$ %s\n' "$*"; "$@"; }
 step "1. Text: 81 short English articles that ship with the package (yours would be files of your own)"
 run spanbert sample text
 
-step "2. What pre-training masks in it: whole spans of words"
-run spanbert preview text/places-tristan-da-cunha.txt --num-blocks 2
+step "2. Ask: spanbert-mini-en-qa was fine-tuned to find the answer in a text of any length"
+run spanbert predict spanbert-mini-en-qa text/places-tristan-da-cunha.txt --format text \
+  --question "Who asked to remain on the island in 1817?" --question "How long does a ship from Cape Town take?" \
+  --question "When did the volcano open?"
 
-step "3. Text -> vocabulary -> corpus"
-run spanbert prepare text --document-end file --vocab-size 4000 --output corpus
+step "3. Mark entities: spanbert-mini-en-ner, a text of a line each"
+cat > new.txt <<'TEXT'
+Maria Lindqvist sold the mill in Halifax to Castellan Home in March 1957.
+I am so excited to see Rihanna in London tonight!
+TEXT
+run spanbert predict spanbert-mini-en-ner new.txt --format text
 
-step "4. Pre-train a small SpanBERT (2 layers x 128; a minute or two on 2 cores)"
-run spanbert pretrain corpus --output model --size tiny --epochs 60 --learning-rate 1e-3 --held-out 0.1
+step "4. Link mentions of the same thing: spanbert-mini-en-coref, a whole document"
+run spanbert predict spanbert-mini-en-coref text/people-ibn-battuta.txt --format text
+run spanbert predict spanbert-mini-en-coref text/people-ibn-battuta.txt --format html --output chains.html --quiet
 
-step "5. Fill masked spans: the masked language model and the span boundary head vote together"
-run spanbert fill model --top-k 3 "He died in [MASK]." "He bought it for a few [MASK] [MASK] the market."
+step "5. The encoder behind them: what it was trained to do, mask spans, and what it fills in"
+run spanbert preview text/places-tristan-da-cunha.txt --num-blocks 1
+run spanbert fill --top-k 3 "He died in [MASK]." "She was elected to the United States [MASK]."
 
-step "6. Examples with answers, for a task: the entities of 362 paragraphs (spanbert finetune --help lists the tasks)"
+step "6. A model of your own: examples with answers, for a task (spanbert finetune --help lists the tasks)"
 run spanbert sample data --task ner
 run spanbert check ner data/dev.jsonl
 
-step "7. Fine-tune the model that you have just pre-trained (half a minute)"
-run spanbert finetune ner --model model --train data/train.jsonl --dev data/dev.jsonl --output tuned \
-  --head crf --learning-rate 1e-3 --epochs 12
+step "7. Fine-tune the shipped encoder (a quarter of a minute)"
+run spanbert finetune ner --train data/train.jsonl --dev data/dev.jsonl --output tuned --head crf --learning-rate 5e-4 \
+  --epochs 5
 
 step "8. Evaluate: the official figures with their intervals, and a report of the errors"
 run spanbert evaluate tuned data/dev.jsonl --output report.html
 
-step "9. Predict: lines of text in, JSON lines out"
-echo "Maria Lindqvist sold the mill in Halifax for £40,000 in March 1957." > new.txt
-run cat new.txt
+step "9. Predict with it; without --format text the answers are JSON lines"
 run spanbert predict tuned new.txt
 
-step "10. What spanbert writes opens in plain transformers, here the pre-trained model"
+step "10. What spanbert writes opens in plain transformers, here the shipped encoder with its pre-training head"
+run spanbert convert spanbert-mini-en --output model
 cat > open_in_transformers.py <<'EOF'
 from transformers import AutoModelForMaskedLM, AutoTokenizer, logging
 
@@ -57,16 +64,15 @@ run python open_in_transformers.py
 
 cat <<'EOF'
 
-What a few minutes on 23,000 words can teach, and what not
-  The pre-trained model learns which words are frequent, and little of the grammar around them. To say something sensible
-  about text it has not seen, it needs a thousand times as much text, and more time. The fine-tuned one has seen 288
-  paragraphs. It has learned what dates and sums of money look like; names that it never saw it finds or misses by
-  chance, and what kind of name they are it mostly guesses. The report shows this, error by error. docs/results.md says
-  what a real English BERT gives, with the same commands. With text and examples of your own: docs/pretrain-your-domain.md
-  and docs/fine-tuning.md.
+What to expect of these models
+  spanbert-mini-en has 9 million parameters and was pre-trained for three hours on two processor cores. It finds what stands
+  there in plain words, misses much of the rest, and answers questions that have no answer. The figures stand in
+  models/spanbert-mini-en/README.md. A probability says how far to trust an answer. A larger BERT of your choice goes through the
+  same commands (--model), and so does your own text: docs/fine-tuning.md and docs/pretrain-your-domain.md.
 
   report   quickstart/report.html
-  curves   quickstart/model/curves.png, quickstart/tuned/curves.png
-  models   quickstart/model, quickstart/tuned          (README.md in each is its model card)
+  chains   quickstart/chains.html
+  curves   quickstart/tuned/curves.png
+  models   quickstart/tuned, quickstart/model          (README.md in tuned is its model card)
   next     spanbert --help
 EOF
