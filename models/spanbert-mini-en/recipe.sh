@@ -4,7 +4,7 @@
 #     DATA=folder sh models/spanbert-mini-en/recipe.sh OUTPUT
 #
 # DATA/pretraining holds the training text, with the names and hashes of README.md. Each stage begins with the weights of the
-# one before in 16 bits, a new optimiser and a warm-up of its own.
+# one before in 16 bits, a new optimiser and a warm-up of its own. The commands were run one by one, never as one script.
 set -eu
 here=$(pwd)
 mkdir -p "$1"
