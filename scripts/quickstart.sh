@@ -27,7 +27,6 @@ run spanbert predict spanbert-mini-en-ner new.txt --format text
 
 step "4. Link mentions of the same thing: spanbert-mini-en-coref, a whole document"
 run spanbert predict spanbert-mini-en-coref text/people-ibn-battuta.txt --format text
-run spanbert predict spanbert-mini-en-coref text/people-ibn-battuta.txt --format html --output chains.html --quiet
 
 step "5. The encoder behind them: what it was trained to do, mask spans, and what it fills in"
 run spanbert preview text/places-tristan-da-cunha.txt --num-blocks 1
@@ -71,7 +70,6 @@ What to expect of these models
   same commands (--model), and so does your own text: docs/fine-tuning.md and docs/pretrain-your-domain.md.
 
   report   quickstart/report.html
-  chains   quickstart/chains.html
   curves   quickstart/tuned/curves.png
   models   quickstart/tuned, quickstart/model          (README.md in tuned is its model card)
   next     spanbert --help

@@ -5,12 +5,17 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import IO
 
 if sys.platform != "win32":
     import fcntl
+
+_SECONDS_BETWEEN_TRIES = 0.05
 
 
 def sync_to_disk(path: Path) -> None:
@@ -50,6 +55,38 @@ def lock_file(file: IO[str]) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+@contextmanager
+def locked(path: Path, *, wait: bool = False) -> Iterator[bool]:
+    """Hold the lock of a file that is there for nothing else, and is made and removed here.
+
+    Args:
+        path: the file, in a folder that exists.
+        wait: until another process that holds it lets it go.
+
+    Yields:
+        Whether the lock is held; false where another process holds it, and `wait` is false.
+    """
+    while True:
+        with path.open("a") as file:
+            held = lock_file(file)
+            if held and lies_at(file, path):
+                try:
+                    yield True
+                finally:
+                    path.unlink(missing_ok=True)
+                return
+        if not held:  # otherwise its last holder has just removed it: make a new one
+            if not wait:
+                yield False
+                return
+            time.sleep(_SECONDS_BETWEEN_TRIES)
+
+
+def lies_at(file: IO[str], path: Path) -> bool:
+    """Whether an open file is the one that a path leads to now, and was not removed or moved since it was opened."""
+    return path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat())
 
 
 def is_locked(path: Path) -> bool:

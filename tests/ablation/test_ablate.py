@@ -17,10 +17,11 @@ from spanbert.ablation.ablate import ablate
 from spanbert.ablation.config import ROWS, AblateConfig
 from spanbert.ablation.folder import cells_of
 from spanbert.cli import main
-from spanbert.durable_files import lock_file
+from spanbert.durable_files import locked
 from spanbert.encoder import SpanBertModel
 from spanbert.errors import ConfigurationError
 from spanbert.finetuning.data import FinetuneData
+from spanbert.info import describe
 from spanbert.score import score_file
 from spanbert.tasks import find_task
 from spanbert.tasks.pretraining.corpus import Corpus
@@ -180,6 +181,28 @@ def test_an_interrupted_ablation_goes_on_to_the_same_figures(
     assert results_of(config.output)["pretraining"]["spans"]["seeds"]["0"]["time_is_whole"]
 
 
+def test_processes_share_a_folder(
+    make: Make, finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = make(output=tmp_path / "out", quiet=False)
+    of_another = cells_of(config)[1]
+    of_another.folder.mkdir(parents=True)
+    shutil.copy(finished / "ablation.json", config.output)
+    with locked(of_another.lock) as ours:
+        assert ours
+        assert main(command(config)) == 0
+        told = capsys.readouterr().err
+        assert "spans, single sequences, seed 0: left to another process, which is at it" in told
+        assert "9 of 12 runs are done; the same command goes on" in told
+        assert list(of_another.folder.iterdir()) == [of_another.lock]
+        assert describe(config.output)["status"] == "running"
+    assert not results_of(config.output)["finished"]
+    of_another.lock.touch()  # the other process was killed
+    assert main(command(config)) == 0
+    assert without_seconds(results_of(config.output)) == without_seconds(results_of(finished))
+    assert not list(config.output.rglob(".lock"))
+
+
 def test_a_signal_in_the_last_step_of_a_run_is_not_lost(
     make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -242,12 +265,6 @@ def test_folders_of_others_are_refused(
         ablate(make(output=tmp_path))
     with pytest.raises(ConfigurationError, match=r"is a file; --output names a folder"):
         ablate(make(output=tmp_path / "notes.txt"))
-    output = tmp_path / "out"
-    output.mkdir()
-    with (output / ".lock").open("a") as lock:
-        assert lock_file(lock)
-        with pytest.raises(ConfigurationError, match="another ablation is writing to it"):
-            ablate(make(output=output))
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(ConfigurationError, match="runs in one process"):
         ablate(make(output=tmp_path / "other"))

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from spanbert.cli import main
-from spanbert.durable_files import lock_file
+from spanbert.durable_files import locked
 from spanbert.errors import CheckpointError
 from spanbert.info import describe
 
@@ -55,8 +55,7 @@ def test_an_unfinished_ablation_says_how_far_it_is(
     assert described["rows"]["spans-sbo"]["encoders"] == {"done": 1, "asked_for": 2}
     assert described["tasks"]["Entities"]["models"]["done"] == 4
     assert described["tasks"]["Which kind?"]["models"]["done"] == 3
-    with (output / ".lock").open("a") as lock:
-        assert lock_file(lock)
+    with locked(output / "rows/spans-sbo/seed-1/.lock"):
         assert describe(output)["status"] == "running"
 
 

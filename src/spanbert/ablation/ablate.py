@@ -6,7 +6,6 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -32,7 +31,7 @@ from spanbert.ablation.plot import draw
 from spanbert.ablation.results import Results, collect
 from spanbert.ablation.tables import readme, tables_of
 from spanbert.ablation.task_tables import AblationTask, read_tasks
-from spanbert.durable_files import lock_file
+from spanbert.durable_files import locked
 from spanbert.errors import ConfigurationError, TrainingError
 from spanbert.tasks.pretraining.corpus import Corpus
 from spanbert.training.devices import choose_device, resolve_precision
@@ -78,7 +77,8 @@ def run(config: AblateConfig) -> int:
 def ablate(config: AblateConfig) -> AblationResult:
     """Pre-train an encoder for each row and seed, fine-tune each for every task, and compare.
 
-    What is finished in the output folder is not done again, and an interrupted run goes on where it stopped.
+    What is finished in the output folder is not done again, and an interrupted run goes on where it stopped. Several
+    processes may share a folder: each takes encoders that no other is at.
 
     Args:
         config: see `AblateConfig`.
@@ -110,16 +110,17 @@ def _ablate(config: AblateConfig) -> tuple[AblationResult, Results]:
                 f"{config.sequence_length}: positions beyond learn from this task alone; set max_length"
             )
     try:
-        with _alone_in(config.output):
+        config.output.mkdir(parents=True, exist_ok=True)
+        with locked(config.output / LOCK, wait=True):
             _compare_with_earlier(config, corpus, tasks)
-            stopped_by = _run_cells(config, corpus, tasks, say)
-            results = _report(config, tasks)
+        stopped_by = _run_cells(config, corpus, tasks, say)
+        results = _report(config, tasks)
     except OSError as error:
         raise TrainingError(
             f"{error.filename or config.output} cannot be written: {error.strerror or error}; make room and give the "
             "same command again"
         ) from error
-    if stopped_by:
+    if results.done < results.planned:
         say(f"{results.done} of {results.planned} runs are done; the same command goes on")
     return AblationResult(config.output, results.to_json(), stopped_by), results
 
@@ -145,22 +146,6 @@ def _refuse_what_is_read(config: AblateConfig, tasks: Sequence[AblationTask]) ->
     for source in sources:
         if source.resolve().is_relative_to(config.output.resolve()):
             raise ConfigurationError(f"{config.output}: holds {source}, which is read: choose another --output")
-
-
-@contextmanager
-def _alone_in(output: Path) -> Iterator[None]:
-    """Make the folder, and keep other ablations out of it."""
-    output.mkdir(parents=True, exist_ok=True)
-    path = output / LOCK
-    with path.open("a") as lock:
-        if not lock_file(lock):
-            raise ConfigurationError(
-                f"{output}: another ablation is writing to it: wait for it, or choose another --output"
-            )
-        try:
-            yield
-        finally:
-            path.unlink(missing_ok=True)
 
 
 def _compare_with_earlier(config: AblateConfig, corpus: Corpus, tasks: Sequence[AblationTask]) -> None:
@@ -194,20 +179,24 @@ def _compare_with_earlier(config: AblateConfig, corpus: Corpus, tasks: Sequence[
 
 
 def _run_cells(config: AblateConfig, corpus: Corpus, tasks: Sequence[AblationTask], say: Callable[[str], None]) -> int:
-    """Do what is left to do; 0, or the number of the signal that stopped it."""
+    """Do what is left to do and no other process is at; 0, or the number of the signal that stopped it."""
     cells = cells_of(config)
     total, number, stop = len(cells) * (1 + len(tasks)), 0, StopRequest()
     with stop.listening():  # also while something is measured, which is then finished
         for cell in cells:
             new = False
-            for what, folder, do in _runs_of(config, corpus, cell, tasks):
-                number += 1
-                if measured(folder) is not None:
-                    continue
-                say(f"run {number} of {total}: {ROWS[cell.row].words}, seed {cell.seed}: {what}")
-                new = True
-                if stopped_by := do() or (stop.signal if number < total else 0):
-                    return stopped_by
+            cell.folder.mkdir(parents=True, exist_ok=True)
+            with locked(cell.lock) as ours:
+                if not ours:
+                    say(f"{ROWS[cell.row].words}, seed {cell.seed}: left to another process, which is at it")
+                for what, folder, do in _runs_of(config, corpus, cell, tasks):
+                    number += 1
+                    if not ours or measured(folder) is not None:
+                        continue
+                    say(f"run {number} of {total}: {ROWS[cell.row].words}, seed {cell.seed}: {what}")
+                    new = True
+                    if stopped_by := do() or (stop.signal if number < total else 0):
+                        return stopped_by
             if new and cell is not cells[-1]:  # what is known so far, should something go wrong later
                 _report(config, tasks)
     return 0
@@ -223,11 +212,12 @@ def _runs_of(
 
 
 def _report(config: AblateConfig, tasks: Sequence[AblationTask]) -> Results:
-    """Write the table, the picture and the figures of what is finished."""
-    results = collect(config, tasks)
-    write_json(config.output / FIGURES, results.to_json())
-    (config.output / TABLE).write_text(readme(config, results), encoding="utf-8")
-    draw(results, config.output / PICTURE)
+    """Write the table, the picture and the figures of what is finished, here and in other processes."""
+    with locked(config.output / LOCK, wait=True):
+        results = collect(config, tasks)
+        write_json(config.output / FIGURES, results.to_json())
+        (config.output / TABLE).write_text(readme(config, results), encoding="utf-8")
+        draw(results, config.output / PICTURE)
     return results
 
 

@@ -82,7 +82,8 @@ class AblateConfig(SizeOptions, _RunsOptions):
     The rows are single pieces + NSP, whole words + NSP, spans + NSP, spans with single sequences, and these with the
     span boundary objective. They learn from the same documents with the same size, steps and optimiser. The output
     folder gets a table (README.md), a picture (ablation.png) and all figures (results.json). The same command goes on
-    where an interrupted one stopped; rows, seeds and tasks can be added later.
+    where an interrupted one stopped; rows, seeds and tasks can be added later. Given again while it runs, it shares
+    the work: each process takes encoders that no other is at.
     """
 
     max_positions: int = 512

@@ -52,6 +52,11 @@ class Cell:
         return cls(row, seed, output / "rows" / row / f"seed-{seed}")
 
     @property
+    def lock(self) -> Path:
+        """Held by the process whose encoder this is at the moment."""
+        return self.folder / LOCK
+
+    @property
     def pretraining(self) -> Path:
         """Folder of the pre-training."""
         return self.folder / "pretraining"
@@ -155,7 +160,8 @@ def _description(output: Path, record: Mapping[str, Any]) -> dict[str, Any]:
     }
     counts = [row["encoders"] for row in rows.values()] + [task["models"] for task in tasks.values()]
     runs = {key: sum(count[key] for count in counts) for key in ("done", "asked_for")}
-    status = "running" if is_locked(output / LOCK) else "unfinished: the same command goes on"
+    running = any(is_locked(cell.lock) for cell in every)
+    status = "running" if running else "unfinished: the same command goes on"
     options = record["options"]
     layers, width, heads = SizeOptions(**{field.name: options[field.name] for field in fields(SizeOptions)}).shape
     return {

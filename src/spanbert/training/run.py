@@ -13,7 +13,7 @@ from typing import Any
 from accelerate import Accelerator
 from torch import nn
 
-from spanbert.durable_files import lock_file
+from spanbert.durable_files import locked
 from spanbert.encoder import count_parameters
 from spanbert.errors import CheckpointError, ConfigurationError
 from spanbert.training.config import TrainingConfig
@@ -66,8 +66,8 @@ def output_of_our_own(config: TrainingConfig) -> Iterator[None]:
     """
     config.output.mkdir(parents=True, exist_ok=True)
     path_of_lock = config.output / _LOCK
-    with path_of_lock.open("a") as lock:
-        if not lock_file(lock):
+    with locked(path_of_lock) as ours:
+        if not ours:
             raise ConfigurationError(
                 f"{config.output}: another run is writing to it: wait for it, or choose another --output"
             )
@@ -77,10 +77,7 @@ def output_of_our_own(config: TrainingConfig) -> Iterator[None]:
                     shutil.rmtree(path)
                 elif path != path_of_lock:
                     path.unlink()
-        try:
-            yield
-        finally:
-            path_of_lock.unlink(missing_ok=True)
+        yield
 
 
 def config_as_json(config: Any) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from typing import IO, Any, BinaryIO, Self
 import numpy as np
 import numpy.typing as npt
 
-from spanbert.durable_files import hash_file, lock_file, sync_to_disk
+from spanbert.durable_files import hash_file, lies_at, lock_file, sync_to_disk
 from spanbert.errors import CorpusError
 from spanbert.tasks.pretraining.corpus import (
     ARRAYS,
@@ -193,7 +193,7 @@ class CorpusWriter:
             raise CorpusError(f"{self.folder} is in the way and was not made by this program: move it elsewhere")
         lock = path_of_lock.open("a")
         # A run that was just ending has renamed the folder, so that the lock taken is not the one that lies there.
-        if not lock_file(lock) or not _is_at(lock, path_of_lock):
+        if not lock_file(lock) or not lies_at(lock, path_of_lock):
             lock.close()
             raise CorpusError(
                 f"another run is writing {self.output} now. (A Python script that calls `prepare` needs "
@@ -241,10 +241,6 @@ class _HashedFile:
         os.fsync(self._file.fileno())
         self._file.close()
         return {"num_bytes": self._num_bytes, "sha256": self._hash.hexdigest()}
-
-
-def _is_at(file: IO[str], path: Path) -> bool:
-    return path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat())
 
 
 @contextmanager
