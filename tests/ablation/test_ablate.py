@@ -181,6 +181,23 @@ def test_an_interrupted_ablation_goes_on_to_the_same_figures(
     assert results_of(config.output)["pretraining"]["spans"]["seeds"]["0"]["time_is_whole"]
 
 
+def test_a_signal_while_a_run_is_prepared_is_not_lost(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = cells_module.pretrain
+
+    def interrupted(*options: Any) -> Any:
+        os.kill(os.getpid(), signal.SIGINT)
+        return original(*options)
+
+    config = make(output=tmp_path / "out", tasks=None, rows=("spans",), seeds=(1,))
+    with monkeypatch.context() as patch:
+        patch.setattr(cells_module, "pretrain", interrupted)
+        assert main(command(config)) == 128 + signal.SIGINT
+    assert results_of(config.output)["runs"] == {"done": 0, "planned": 1}
+    assert main(command(config)) == 0
+
+
 def test_processes_share_a_folder(
     make: Make, finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

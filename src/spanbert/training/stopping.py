@@ -22,22 +22,24 @@ class StopRequest:
     def listening(self) -> Iterator[None]:
         """SIGTERM and Ctrl-C are requests while this lasts; the second one raises KeyboardInterrupt.
 
-        Inside of another `listening` both get the request: a run in its last step does not stop for it, and who began
-        the run has to know.
+        Inside of another `listening` both get the request, whichever listens when it comes: a run that is still being
+        prepared has to stop for it, and one in its last step does not, so that who began the run has to know.
         """
         try:
             before = {number: signal.signal(number, self._request) for number in (signal.SIGTERM, signal.SIGINT)}
         except ValueError:  # not the main thread: signals are the caller's affair
             yield
             return
+        owners = [getattr(handler, "__self__", None) for handler in before.values()]
+        outers = [owner for owner in owners if isinstance(owner, StopRequest)]
+        self.signal = next((outer.signal for outer in outers if outer.signal), self.signal)
         try:
             yield
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
-                outer = getattr(handler, "__self__", None)
-                if isinstance(outer, StopRequest):
-                    outer.signal = outer.signal or self.signal
+            for outer in outers:
+                outer.signal = outer.signal or self.signal
 
     def _request(self, number: int, frame: FrameType | None) -> None:
         if self.signal:
