@@ -7,8 +7,19 @@ rm -rf quickstart
 mkdir quickstart
 cd quickstart
 
-step() { printf '\n\033[1m%s\033[0m\n' "$1"; }
-run() { printf '$ %s\n' "$*"; "$@"; }
+if [ -t 1 ]; then bold=$(printf '\033[1m') plain=$(printf '\033[0m'); else bold='' plain=''; fi
+step() { printf '\n%s%s%s\n' "$bold" "$1" "$plain"; }
+run() {  # show a command as one would type it, and run it
+  printf '$'
+  for word in "$@"; do
+    case $word in
+      *[!A-Za-z0-9_./=-]*) printf ' "%s"' "$word" ;;
+      *) printf ' %s' "$word" ;;
+    esac
+  done
+  printf '\n'
+  "$@"
+}
 
 step "1. Text: 81 short English articles that ship with the package (yours would be files of your own)"
 run spanbert sample text
@@ -26,7 +37,7 @@ TEXT
 run spanbert predict spanbert-mini-en-ner new.txt --format text
 
 step "4. Link mentions of the same thing: spanbert-mini-en-coref, a whole document"
-run spanbert predict spanbert-mini-en-coref text/people-ibn-battuta.txt --format text
+run spanbert predict spanbert-mini-en-coref text/people-olena-kowalchuk.txt --format text
 
 step "5. The encoder behind them: what it was trained to do, mask spans, and what it fills in"
 run spanbert preview text/places-tristan-da-cunha.txt --num-blocks 1
@@ -34,7 +45,6 @@ run spanbert fill --top-k 3 "He died in [MASK]." "She was elected to the United 
 
 step "6. A model of your own: examples with answers, for a task (spanbert finetune --help lists the tasks)"
 run spanbert sample data --task ner
-run spanbert check ner data/dev.jsonl
 
 step "7. Fine-tune the shipped encoder (a quarter of a minute)"
 run spanbert finetune ner --train data/train.jsonl --dev data/dev.jsonl --output tuned --head crf --learning-rate 5e-4 \

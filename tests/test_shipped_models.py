@@ -128,7 +128,7 @@ def test_a_model_that_the_installed_package_does_not_hold_says_to_upgrade(
     announced = own_package.parent / "spanbert_mini_en-0.1.0.dist-info" / "entry_points.txt"
     announced.write_text(f"[spanbert.models]\n{BASE} = {own_package.name}\n", encoding="utf-8")
     message = "the installed spanbert-mini-en 0.1.0 does not hold the model spanbert-mini-en-ner: a later version may: "
-    with pytest.raises(CheckpointError, match=f"{re.escape(message)}pip install --upgrade spanbert-mini-en,"):
+    with pytest.raises(CheckpointError, match=f"{re.escape(message)}pip install ./models/spanbert-mini-en in a newer"):
         spanbert.load(SIBLING)
     assert cli.main(["info", f"{BASE}-qa"]) == 1
     assert "not installed" not in capsys.readouterr().err
@@ -136,6 +136,20 @@ def test_a_model_that_the_installed_package_does_not_hold_says_to_upgrade(
 
 
 @pytest.mark.usefixtures("not_installed")
+@pytest.mark.usefixtures("package")
+@pytest.mark.parametrize("misspelt", ["spanbert-mini-en-nre", "spanbert_mini_en_ner", "Spanbert-mini-en-ner"])
+def test_a_misspelt_name_is_answered_with_the_one_that_is_meant(
+    misspelt: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for ask in (load_tokenizer, spanbert.load, spanbert.SpanBertModel.from_pretrained, load_pretraining_model):
+        with pytest.raises(CheckpointError, match=rf"no model '{misspelt}': did you mean 'spanbert-mini-en-ner'\?"):
+            ask(misspelt)
+    assert cli.main(["info", misspelt]) == 1
+    assert "did you mean 'spanbert-mini-en-ner'?" in capsys.readouterr().err
+    with pytest.raises(OSError):  # as in transformers
+        spanbert.SpanBertModel.from_pretrained("some-other-model")
+
+
 def test_without_a_model_the_default_is_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert FinetuneFilesConfig(train=Path("train"), output=Path("out")).model == DEFAULT_MODEL
     (tmp_path / "train.csv").write_text("text,label\nGood.,a\nBad.,b\nFine.,a\nPoor.,b\n" * 5, encoding="utf-8")
@@ -158,6 +172,8 @@ def test_fill_takes_a_first_word_with_a_mask_for_a_text(capsys: pytest.CaptureFi
     words = ["fill", BASE, "the capital of [MASK] is Paris", "Paris is [MASK]", "--json", "--device", "cpu"]
     assert cli.main(words) == 0
     assert capsys.readouterr().out == default
+    assert cli.main(["fill", "The capital of France is Paris."]) == 1
+    assert "text 1: error: the text has no [MASK]" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("package")
@@ -194,7 +210,9 @@ def test_a_damaged_file_is_named(own_package: Path, file: str, damage: str) -> N
             bytes([content[middle] ^ 1]) + content[middle + 1 :] if damage == "a bit" else b""
         )
         path.write_bytes(damaged)
-    with pytest.raises(CheckpointError, match=r"pip install --force-reinstall --no-deps spanbert-mini-en") as caught:
+    with pytest.raises(
+        CheckpointError, match=r"--force-reinstall --no-deps \./models/spanbert-mini-en in a clone"
+    ) as caught:
         spanbert.load(file.partition("/")[0])
     assert str(path) in str(caught.value)
 

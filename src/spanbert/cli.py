@@ -203,6 +203,9 @@ def _import(place: str) -> Any:
 
 
 def _help() -> str:
+    from spanbert.tasks import TASKS
+
+    *tasks, last_task = TASKS
     rows = "\n".join(f"  {name:<10} {verb.summary}" for name, verb in VERBS.items())
     return f"""usage: spanbert VERB [OPTIONS]
 
@@ -216,10 +219,13 @@ From text to a model:
   spanbert pretrain corpus --output model
   spanbert fill model "The capital of [MASK] is Paris."
 
-From examples to answers (TASK is question-answering, ner, relations or classification):
+From examples to answers (TASK is {", ".join(tasks)} or {last_task}):
   spanbert check TASK train.jsonl
-  spanbert finetune TASK --model model --train train.jsonl --output tuned
+  spanbert finetune TASK --train train.jsonl --output tuned
   spanbert evaluate tuned test.jsonl
   spanbert predict tuned new.jsonl > answers.jsonl
+
+With the models that come along (spanbert-mini-en-qa, -ner, -coref; see docs/models.md):
+  spanbert predict spanbert-mini-en-ner text.txt --format text
 
 `spanbert VERB --help` explains the options of a verb; every verb also takes --config FILE.toml."""

@@ -199,16 +199,25 @@ class SpanBertPreTrainedModel(PreTrainedModel):
         folders that hold the difference from a base.
 
         Raises:
-            CheckpointError: a shipped model is not installed or damaged, or a base is not there.
+            CheckpointError: a shipped model is not installed or damaged, or a base is not there; a shipped model is
+                probably meant by a name that nothing has.
+            OSError: there is no such model otherwise, as in `transformers`.
         """
         from spanbert.checkpoint_sources import open_source, resolve_name
+        from spanbert.errors import CheckpointError
         from spanbert.model_differences import DIFFERENCE_FILE
+        from spanbert.shipped_models import nearest_shipped
 
         if pretrained_model_name_or_path is None:
             return super().from_pretrained(None, *model_args, **kwargs)
         name = resolve_name(os.fspath(pretrained_model_name_or_path))
         if not (Path(name) / DIFFERENCE_FILE).is_file():
-            return super().from_pretrained(name, *model_args, **kwargs)
+            try:
+                return super().from_pretrained(name, *model_args, **kwargs)
+            except OSError as error:
+                if Path(name).exists() or (nearest := nearest_shipped(name)) is None:
+                    raise
+                raise CheckpointError(f"there is no model {name!r}: did you mean {nearest!r}?") from error
         with open_source(name) as source:
             state = {source.key_map.to_ours(key): entry.read().float() for key, entry in source.tensors.items()}
             kwargs.setdefault("config", cls.config_class.from_pretrained(name, spanbert=source.config["spanbert"]))

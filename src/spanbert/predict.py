@@ -43,7 +43,7 @@ class PredictConfig:
     """
 
     model: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="MODEL")]
-    """Folder of a fine-tuned model, or its name on the hub."""
+    """Folder of a fine-tuned model, or the name of a shipped model (spanbert-mini-en-ner) or one on the hub."""
 
     file: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="[FILE|-]")] = "-"
     """Records to answer, also .gz or .zst; `-` is standard input."""

@@ -6,6 +6,7 @@ that holds a folder of that name. Beside these folders lies `checksums.json`, wi
 
 from __future__ import annotations
 
+import difflib
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -26,10 +27,10 @@ OUR_MODELS = (DEFAULT_MODEL, *(f"{DEFAULT_MODEL}-{task}" for task in ("qa", "ner
 ENTRY_POINT_GROUP = "spanbert.models"
 CHECKSUMS = "checksums.json"
 
-_HOW_TO_INSTALL = f"pip install 'spanbert[model]', or from a clone: pip install ./models/{DEFAULT_MODEL}"
+_HOW_TO_INSTALL = f"pip install ./models/{DEFAULT_MODEL} in a clone of the repository, or pip install 'spanbert[model]'"
 _HOW_TO_UPGRADE = (
-    f"a later version may: pip install --upgrade {DEFAULT_MODEL}, or from a newer clone: "
-    f"pip install ./models/{DEFAULT_MODEL}"
+    f"a later version may: pip install ./models/{DEFAULT_MODEL} in a newer clone of the repository, or pip install "
+    f"--upgrade {DEFAULT_MODEL}"
 )
 
 
@@ -51,6 +52,14 @@ def shipped_folder(name: str) -> Path | None:
     for entry in entry_points(group=ENTRY_POINT_GROUP, name=DEFAULT_MODEL):
         raise CheckpointError(f"{_installed(entry)} does not hold the model {name}: {_HOW_TO_UPGRADE}")
     raise CheckpointError(f"the model {name} is not installed here: {_HOW_TO_INSTALL}")
+
+
+def nearest_shipped(name: str) -> str | None:
+    """The shipped model that is probably meant by a name that nothing has."""
+    from importlib.metadata import entry_points
+
+    known = {*OUR_MODELS, *(entry.name for entry in entry_points(group=ENTRY_POINT_GROUP))}
+    return next(iter(difflib.get_close_matches(name.lower().replace("_", "-"), sorted(known), n=1, cutoff=0.8)), None)
 
 
 def is_shipped(folder: Path) -> bool:
@@ -114,4 +123,5 @@ def _installed(entry: EntryPoint) -> str:
 
 def _reinstall(entry: EntryPoint) -> str:
     distribution = entry.dist.name if entry.dist is not None else entry.value
-    return f"install {distribution} again: pip install --force-reinstall --no-deps {distribution}, or from its folder"
+    place = f"./models/{DEFAULT_MODEL} in a clone of the repository" if distribution == DEFAULT_MODEL else distribution
+    return f"install {distribution} again: pip install --force-reinstall --no-deps {place}"

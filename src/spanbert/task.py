@@ -48,6 +48,13 @@ class Prediction(Protocol):
 UNKNOWN_LABEL = "unknown label"
 """The `Problem.kind` of a label that was not there to be learned."""
 
+
+def with_its_case(label: str, known: Iterable[str]) -> str:
+    """A label that is not known, with the one that is probably meant: a known one that differs in case alone."""
+    meant = next((one for one in known if one.casefold() == label.casefold()), None)
+    return label if meant is None else f"{label} (is {meant} meant?)"
+
+
 ExampleT = TypeVar("ExampleT", bound=Example)
 PredictionT = TypeVar("PredictionT", bound=Prediction)
 

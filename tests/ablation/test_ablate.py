@@ -210,7 +210,7 @@ def test_processes_share_a_folder(
         assert main(command(config)) == 0
         told = capsys.readouterr().err
         assert "spans, single sequences, seed 0: left to another process, which is at it" in told
-        assert "9 of 12 runs are done; the same command goes on" in told
+        assert "9 of 12 runs are done; another process is at it, and shows all when it ends" in told
         assert list(of_another.folder.iterdir()) == [of_another.lock]
         assert describe(config.output)["status"] == "running"
     assert not results_of(config.output)["finished"]

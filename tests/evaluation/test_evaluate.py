@@ -101,14 +101,15 @@ def test_labels_that_the_model_does_not_know_count_as_wrong_and_are_told(
 ) -> None:
     for task, change in {
         "classification": {"label": "astrology"},
-        "ner": {"entities": [{"start": 0, "end": 3, "label": "PLANET"}]},
+        "ner": {"entities": [{"start": 0, "end": 3, "label": "Person"}]},
         "relations": {"relations": [{"head": 0, "tail": 1, "relation": "orbits"}]},
     }.items():
         first, *_ = read_records(tuned(task)[1])
         status, out, err = evaluate(task, "--json", file=write_records(tmp_path / f"{task}.jsonl", [first | change]))
         assert status == 0
-        assert f"{task}.jsonl, line 1: " in err
-        assert "counted as wrong" in err
+        assert f"{task}.jsonl: labels that the model does not know, in 1 of 1 example: they count as wrong" in err
+        assert "The first, in line 1: " in err
+        assert ("Person (is PERSON meant?)" in err) == (task == "ner")
         figures = json.loads(out)["figures"]
         assert figures["accuracy" if task == "classification" else "f1"]["value"] == 0
 

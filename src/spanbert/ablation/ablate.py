@@ -31,7 +31,7 @@ from spanbert.ablation.plot import draw
 from spanbert.ablation.results import Results, collect
 from spanbert.ablation.tables import readme, tables_of
 from spanbert.ablation.task_tables import AblationTask, read_tasks
-from spanbert.durable_files import locked
+from spanbert.durable_files import is_locked, locked
 from spanbert.errors import ConfigurationError, TrainingError
 from spanbert.tasks.pretraining.corpus import Corpus
 from spanbert.training.devices import choose_device, resolve_precision
@@ -121,7 +121,9 @@ def _ablate(config: AblateConfig) -> tuple[AblationResult, Results]:
             "same command again"
         ) from error
     if results.done < results.planned:
-        say(f"{results.done} of {results.planned} runs are done; the same command goes on")
+        elsewhere = any(is_locked(cell.lock) for cell in cells_of(config))
+        rest = "another process is at it, and shows all when it ends" if elsewhere else "the same command goes on"
+        say(f"{results.done} of {results.planned} runs are done; {rest}")
     return AblationResult(config.output, results.to_json(), stopped_by), results
 
 

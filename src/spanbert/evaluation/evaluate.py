@@ -25,7 +25,7 @@ from spanbert.prediction_stream import rounded
 from spanbert.read_summary import counted
 from spanbert.task import UNKNOWN_LABEL, Comparison, Located, Task
 from spanbert.training.config import Device, Precision
-from spanbert.training.progress import tell
+from spanbert.training.progress import tell, warn
 from spanbert.training.record import read_history
 
 T = TypeVar("T")
@@ -170,11 +170,14 @@ def _write(
 
 
 def _warn_of_unknown_labels(task: Task[Any, Any], located: list[Located[Any]], path: Path) -> None:
-    """Say that a label which the model does not know is counted as wrong."""
-    for problem in task.check(located, task.settings):
-        if problem.kind == UNKNOWN_LABEL:
-            tell(f"{path}, line {problem.line}: {problem.detail}: counted as wrong (others like it are not shown)")
-            return
+    """Say that labels which the model does not know are counted as wrong."""
+    unknown = [problem for problem in task.check(located, task.settings) if problem.kind == UNKNOWN_LABEL]
+    if unknown:
+        num_examples = len({problem.line for problem in unknown})
+        warn(
+            f"{path}: labels that the model does not know, in {num_examples:,} of {counted(len(located), 'example')}: "
+            f"they count as wrong. The first, in line {unknown[0].line}: {unknown[0].detail}"
+        )
 
 
 def _tracked(items: Iterable[T], total: int, config: EvaluateConfig) -> Iterator[T]:

@@ -213,7 +213,7 @@ class FinetuneRun:
             f"{'has' if windows.num_long == 1 else 'have'} several windows"
         )
         for name, number in windows.left_out.items():
-            lines.append(f"left out of training: {number:,} {name.removeprefix('left_out_').replace('_', ' ')}")
+            lines.append(f"left out of training: {name.removeprefix('left_out_').replace('_', ' ')} ({number:,})")
         trained = count_parameters(parameter for parameter in model.parameters() if parameter.requires_grad)
         lines.append(
             f"{trained:,} trained parameters, "

@@ -153,7 +153,8 @@ class Trainer:
                     last = True
                     self._say(f"stopping early: the last {self._best.num_without} validations were no better")
                 if stop_signal and not last:
-                    self._say(f"{signal.Signals(stop_signal).name}: saving, then stopping; go on with --resume")
+                    name = signal.Signals(stop_signal).name
+                    self._say(f"{name}: saving, then stopping; the same command goes on (a single run: with --resume)")
                 if stop_signal or self.step % save_every == 0 or last:
                     with meter.paused():
                         self.save()

@@ -11,7 +11,7 @@ import numpy as np
 
 from spanbert.errors import InputError
 from spanbert.example_files import source_name
-from spanbert.task import UNKNOWN_LABEL, Located, Problem
+from spanbert.task import UNKNOWN_LABEL, Located, Problem, with_its_case
 from spanbert.tasks.classification.config import DataOptions
 from spanbert.tasks.classification.examples import ClassificationExample, document_name, unreadable
 from spanbert.tasks.classification.labels import label_order, labels_of, parse_answer
@@ -134,7 +134,8 @@ def check_examples(examples: Sequence[Located[ClassificationExample]], known: Se
             yield Problem(line, "same text, other label", detail, skipped=False)
         unknown = [label for label in labels_of(example.label) if learned and label not in learned]
         if unknown:
-            detail = f"{', '.join(map(repr, unknown))} (example {example.id}); {known_labels(known)}"
+            shown = ", ".join(with_its_case(repr(label), map(repr, known)) for label in unknown)
+            detail = f"{shown} (example {example.id}); {known_labels(known)}"
             yield Problem(line, UNKNOWN_LABEL, detail, skipped=False)
 
 

@@ -22,7 +22,7 @@ from spanbert.plain_words import plain_words, splits_word
 from spanbert.prediction_places import PredictionPlaces, error_record
 from spanbert.read_summary import counted
 from spanbert.spans import LabelledSpan, Span, find_overlaps
-from spanbert.task import UNKNOWN_LABEL, Located, Problem
+from spanbert.task import UNKNOWN_LABEL, Located, Problem, with_its_case
 from spanbert.tasks.ner.columns import read_columns
 from spanbert.tasks.ner.config import EntityDataOptions, EntitySettings
 from spanbert.tasks.ner.examples import (
@@ -103,7 +103,8 @@ def _wrong_entities(
         if entity in entities[:number]:
             yield "duplicate entity", f"{shown} comes twice; it counts once"
         if known and entity.label not in known:
-            yield UNKNOWN_LABEL, f"{shown}: the model knows only {', '.join(sorted(known))}"
+            label = with_its_case(entity.label, known)
+            yield UNKNOWN_LABEL, f"{shown}: the model knows no {label}, only {', '.join(sorted(known))}"
         if example.text[entity.start].isspace() or example.text[entity.end - 1].isspace():
             yield "white space at an entity's edge", f"{shown}: no prediction will have exactly these edges"
         elif word_starts is not None and word_ends is not None:

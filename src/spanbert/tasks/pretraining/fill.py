@@ -8,6 +8,7 @@ import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
@@ -28,14 +29,15 @@ class FillConfig:
     """Fill the [MASK]s of texts with ranked candidates, from the masked language model and the span boundary objective.
 
     Write one [MASK] for each word piece; neighbouring ones are one span. Where a letter touches a [MASK] ("[MASK]s"),
-    candidates are parts of this word; candidates that begin with ## continue the word before. Several spans of one text
-    are filled each by itself, with the others masked. A text that cannot be filled becomes an error record; the others
-    are filled all the same, and the exit status is 1.
+    candidates are parts of this word; candidates that begin with ## continue the word before. A candidate's probability
+    is the product of those of both heads, divided by the sum of these products over all candidates. Several spans of
+    one text are filled each by itself, with the others masked. A text that cannot be filled becomes an error record;
+    the others are filled all the same, and the exit status is 1.
     """
 
     model: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="MODEL")] = DEFAULT_MODEL
     """Model folder, or the name of a shipped model or one on the hub. It may be left out: a first word with a [MASK] in
-    it is a text. Without a span boundary head, the masked language model ranks alone."""
+    it, or with white space, is a text. Without a span boundary head, the masked language model ranks alone."""
 
     text: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="TEXT...")] = ()
     """Texts with [MASK]s; without any, each line of standard input is one, and blank lines are passed over."""
@@ -173,10 +175,10 @@ def _in_context(text: str, span: FilledSpan) -> str:
 
 
 def _model_and_texts(config: FillConfig) -> tuple[str, tuple[str, ...]]:
-    """What is meant where the model is left out; every text has a [MASK], and no model's name has."""
+    """What is meant where the model is left out: no model's name has a [MASK] in it, or white space."""
     from spanbert.tokenizer_files import MASK
 
-    if MASK in config.model:
+    if MASK in config.model or (_WHITE_SPACE.search(config.model) and not Path(config.model).exists()):
         return DEFAULT_MODEL, (config.model, *config.text)
     return config.model, config.text
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
-from spanbert.task import UNKNOWN_LABEL, Located, Problem
+from spanbert.task import UNKNOWN_LABEL, Located, Problem, with_its_case
 from spanbert.tasks.relations.config import RelationOptions, RelationSettings
 from spanbert.tasks.relations.examples import RelationExample
 from spanbert.tasks.relations.metrics import is_directed
@@ -34,7 +34,8 @@ def check_relations(examples: Sequence[Located[RelationExample]], options: Relat
             head, tail = example.entities[relation.head], example.entities[relation.tail]
             where = f"{example.id}: {head.start}..{head.end} {relation.label} {tail.start}..{tail.end}"
             if known and relation.label not in known:
-                detail = f"{where}: the model knows only {', '.join(sorted(known))}"
+                label = with_its_case(relation.label, known)
+                detail = f"{where}: the model knows no {label}, only {', '.join(sorted(known))}"
                 yield Problem(line, UNKNOWN_LABEL, detail, skipped=False)
             if head.start < tail.end and tail.start < head.end:
                 yield Problem(line, "overlapping spans", f"{where}: head and tail share characters", skipped=False)
