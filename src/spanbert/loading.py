@@ -86,6 +86,10 @@ class SpanBertPredictor(Generic[ExampleT, PredictionT]):
         """What the model can say of a text or a span; () for a task that has no labels."""
         return tuple(getattr(self.settings, "labels", ()))
 
+    def __repr__(self) -> str:
+        labels = f", labels {', '.join(self.labels)}" if self.labels else ""
+        return f"<{type(self).__name__} for {self.task.name}{labels}>"
+
     @overload  # a str is an iterable of str too, but the first signature that fits counts
     def predict(self, inputs: str | Mapping[str, Any] | ExampleT, /) -> PredictionT: ...  # type: ignore[overload-overlap]
 

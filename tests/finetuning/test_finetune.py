@@ -77,6 +77,8 @@ def test_it_answers_and_its_answers_are_those_of_the_record(
     monkeypatch.setenv("SPANBERT_CACHE", str(tmp_path))
     _, dev = files(task)
     model = spanbert.load(tuned(task), device="cpu", precision="fp32")  # golden answers are checked
+    assert repr(model).startswith(f"<SpanBertPredictor for {task}")
+    assert all(label in repr(model) for label in model.labels)
     records = read_records(dev)
     predictions = model.predict(records)
     gold = [model.task.example(record) for record in records]
