@@ -146,7 +146,7 @@ def test_a_misspelt_name_is_answered_with_the_one_that_is_meant(
             ask(misspelt)
     assert cli.main(["info", misspelt]) == 1
     assert "did you mean 'spanbert-mini-en-ner'?" in capsys.readouterr().err
-    with pytest.raises(OSError):  # as in transformers
+    with pytest.raises(OSError, match="huggingface"):  # as in transformers
         spanbert.SpanBertModel.from_pretrained("some-other-model")
 
 
