@@ -175,7 +175,7 @@ def test_options_out_of_range_are_refused(options: dict[str, object]) -> None:
 @pytest.mark.parametrize("config", WHOLE_WORDS, ids=lambda config: config.scheme)
 @settings(max_examples=60, deadline=None)
 @given(words=WORDS, budget=BUDGETS, epoch=st.integers(0, 1000))
-def test_whole_words_within_the_budget_that_never_touch(
+def test_whole_words_within_the_budget_whose_boundaries_are_seen(
     config: MaskingConfig, words: list[list[int]], budget: float, epoch: int
 ) -> None:
     blocks = with_units(words)
@@ -184,8 +184,24 @@ def test_whole_words_within_the_budget_that_never_touch(
     assert is_bound[masked.span_starts].all()
     assert is_bound[masked.span_ends].all()
     same_block = masked.span_blocks[1:] == masked.span_blocks[:-1]
-    assert (masked.span_starts[1:] > masked.span_ends[:-1])[same_block].all()
-    assert masked.has_sbo.all()
+    gaps = (masked.span_starts[1:] - masked.span_ends[:-1])[same_block]
+    if config.scheme == "whole-words":
+        assert (gaps >= 0).all()
+    else:
+        assert (gaps > 0).all()
+    is_masked = np.zeros(len(blocks.pieces) + 1, dtype=bool)
+    is_masked[masked.positions] = True
+    seen = [
+        not (start > first and is_masked[start - 1]) and not (end < last and is_masked[end])
+        for start, end, first, last in zip(
+            masked.span_starts,
+            masked.span_ends,
+            blocks.offsets[masked.span_blocks],
+            blocks.offsets[masked.span_blocks + 1],
+            strict=True,
+        )
+    ]
+    assert masked.has_sbo.tolist() == seen
 
     # A block whose words are all too long gets its shortest one.
     shortest = np.array([min(block, default=0) for block in words])
@@ -233,7 +249,8 @@ def outcomes(
     lengths = list(enumerate(config.span_lengths().probabilities.tolist(), start=1))
 
     def places(masked: frozenset[int], spans: list[tuple[int, int]]) -> list[frozenset[int]]:
-        free = [range(s, s + n) for s, n in spans if s + n <= num and masked.isdisjoint(range(s - 1, s + n + 1))]
+        gap = 0 if config.scheme == "whole-words" else 1
+        free = [range(s, s + n) for s, n in spans if s + n <= num and masked.isdisjoint(range(s - gap, s + n + gap))]
         return [frozenset(span) for span in free]
 
     def next_spans(masked: frozenset[int]) -> list[tuple[float, frozenset[int] | None]]:
@@ -306,9 +323,21 @@ def test_units_grow_to_whole_words() -> None:
 
 
 def test_without_units_entities_are_whole_words() -> None:
-    masked = mask(random_text(100, 128), MaskingConfig(scheme="entities"))
-    words = mask(random_text(100, 128), MaskingConfig(scheme="whole-words"))
-    assert masked.pieces.tolist() == words.pieces.tolist()
+    blocks = random_text(100, 128)
+    masked = mask(blocks, MaskingConfig(scheme="entities"))
+    spans = zip(masked.span_starts, masked.span_ends, strict=True)
+    assert not any(blocks.word_starts[start + 1 : end].any() for start, end in spans)
+
+
+def test_single_words_fall_where_they_may() -> None:
+    """Every word is as likely, and masked neighbours are as frequent as chance has it: all are predicted alike."""
+    masked = mask(random_text(2000, 128, continues=0), MaskingConfig(scheme="whole-words", budget=0.4))
+    share = masked.num_masked.mean() / 128
+    assert share == pytest.approx(51 / 128)  # words of one piece use the budget up
+    is_masked = np.zeros((2000, 128), dtype=bool)
+    is_masked.flat[masked.positions] = True
+    assert (is_masked[:, 1:] & is_masked[:, :-1]).mean() == pytest.approx(share * 50 / 127, abs=0.002)
+    assert is_masked.mean(axis=0) == pytest.approx(np.full(128, share), abs=0.05)
 
 
 def test_single_pieces_are_uniform_and_use_the_budget() -> None:

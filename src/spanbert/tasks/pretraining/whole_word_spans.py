@@ -1,10 +1,10 @@
-"""Spans of whole words that neither overlap nor touch, as the paper describes them (Joshi et al. 2019, section 3.1).
+"""Spans of whole words that do not overlap, as the paper describes them (Joshi et al. 2019, section 3.1).
 
 What the paper leaves open is settled here so that no kind of span is favoured:
 
-- The start is drawn uniformly among all words where a span of the drawn length lies within the block, with at least
-  one unmasked word between it and every other span. A length is never given up because a place for it is hard to find
-  (that would favour short spans): only where there is none at all, the block is done.
+- The start is drawn uniformly among all words where a span of the drawn length lies within the block, with at least one
+  unmasked word between it and every other span, unless they may touch. A length is never given up because a place for
+  it is hard to find (that would favour short spans): only where there is none at all, the block is done.
 - The block is done, too, when the span just drawn would exceed the budget.
 - The first span of a block must not exceed it: length and start are drawn again until it fits. So every block has a
   target, and in short blocks spans are short. Where no single word fits, the budget is the block's shortest word.
@@ -58,15 +58,16 @@ def place_whole_word_spans(
     seed: int,
     epoch: int,
     units: Units | None = None,
+    may_touch: bool = False,
 ) -> tuple[Int64Array, Int64Array]:
     """Place spans in every block until the next would exceed its budget (`budgets` int64 [B], in pieces).
 
-    With `units`, each span is one of the block's units with probability 1/2 as long as there is a free one, uniformly
-    drawn, and is drawn by length otherwise.
+    Unless they `may_touch`, an unmasked word stays between any two. With `units`, each span is one of the block's units
+    with probability 1/2 as long as there is a free one, uniformly drawn, and is drawn by length otherwise.
 
     Returns the spans' starts and ends, positions in `blocks.pieces`, int64 [S], ascending.
     """
-    placement = _Placement(blocks, words, lengths, budgets, units, seed=seed, epoch=epoch)
+    placement = _Placement(blocks, words, lengths, budgets, units, may_touch=may_touch, seed=seed, epoch=epoch)
     # A block's n-th try takes its n-th numbers, whatever the other blocks do.
     active, num_tries = np.flatnonzero(placement.remaining > 0), 0
     while len(active):
@@ -87,10 +88,12 @@ class _Placement:
         budgets: Int64Array,
         units: Units | None,
         *,
+        may_touch: bool,
         seed: int,
         epoch: int,
     ) -> None:
         self._words, self._lengths, self._units = words, lengths, units
+        self._distance = 0 if may_touch else 1  # words between two spans, at least
         self._length_keys, self._unit_keys, self._start_keys = (
             randomness.block_keys(seed, epoch, blocks.indices, f"whole-word spans: {what}")
             for what in ("lengths", "units", "starts")
@@ -165,9 +168,11 @@ class _Placement:
 
     def _are_free(self, rows: Int64Array, starts: Int64Array, lengths: Int64Array) -> BoolArray:
         """Say of each span of words whether it keeps clear of all spans of its block."""
-        window = np.arange(int(lengths.max(initial=0)) + 2)  # from the word before the span to the one after it
-        near = self._masked[(starts + rows)[:, None] + window]
-        near &= window < (lengths + 2)[:, None]
+        # From the first to the last word that must not be masked: those beside the span, too, where none may touch it.
+        num_words = lengths + 2 * self._distance
+        window = np.arange(int(num_words.max(initial=0)))
+        near = self._masked[(starts + rows + 1 - self._distance)[:, None] + window]
+        near &= window < num_words[:, None]
         free: BoolArray = ~near.any(axis=1)
         return free
 
