@@ -135,7 +135,6 @@ def test_a_model_that_the_installed_package_does_not_hold_says_to_upgrade(
     assert shipped_folder(BASE) == own_package / BASE
 
 
-@pytest.mark.usefixtures("not_installed")
 @pytest.mark.usefixtures("package")
 @pytest.mark.parametrize("misspelt", ["spanbert-mini-en-nre", "spanbert_mini_en_ner", "Spanbert-mini-en-ner"])
 def test_a_misspelt_name_is_answered_with_the_one_that_is_meant(
@@ -150,6 +149,7 @@ def test_a_misspelt_name_is_answered_with_the_one_that_is_meant(
         spanbert.SpanBertModel.from_pretrained("some-other-model")
 
 
+@pytest.mark.usefixtures("not_installed")
 def test_without_a_model_the_default_is_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert FinetuneFilesConfig(train=Path("train"), output=Path("out")).model == DEFAULT_MODEL
     (tmp_path / "train.csv").write_text("text,label\nGood.,a\nBad.,b\nFine.,a\nPoor.,b\n" * 5, encoding="utf-8")
