@@ -17,7 +17,7 @@ from spanbert.errors import CheckpointError
 from spanbert.key_maps import KeyMap, key_map_of
 from spanbert.legacy_checkpoints import extracted_tarball, read_original_checkpoint
 from spanbert.model_differences import DIFFERENCE_FILE, WHOLE_FILE, Base, find_base
-from spanbert.shipped_models import nearest_shipped, shipped_folder
+from spanbert.shipped_models import misspelt, shipped_folder
 from spanbert.tokenization import PieceTokenizer
 from spanbert.torch_files import StoredTensor, TorchFile
 
@@ -185,8 +185,8 @@ def download(name: str, *, tokenizer_only: bool = False) -> Path:
         folder_name = hub_name.rsplit("/", 1)[-1]
         if Path(name).is_absolute():
             raise CheckpointError(f"{name!r} is no folder or file here") from error
-        if nearest := nearest_shipped(name):
-            raise CheckpointError(f"there is no model {name!r}: did you mean {nearest!r}?") from error
+        if explained := misspelt(name):
+            raise explained from error
         meaning = f" (on the hub: {hub_name})" if hub_name != name else ""
         raise CheckpointError(
             f"{name!r}{meaning} is no folder or file here, and the hub does not give it ({type(error).__name__}). "

@@ -204,9 +204,8 @@ class SpanBertPreTrainedModel(PreTrainedModel):
             OSError: there is no such model otherwise, as in `transformers`.
         """
         from spanbert.checkpoint_sources import open_source, resolve_name
-        from spanbert.errors import CheckpointError
         from spanbert.model_differences import DIFFERENCE_FILE
-        from spanbert.shipped_models import nearest_shipped
+        from spanbert.shipped_models import misspelt
 
         if pretrained_model_name_or_path is None:
             return super().from_pretrained(None, *model_args, **kwargs)
@@ -215,9 +214,9 @@ class SpanBertPreTrainedModel(PreTrainedModel):
             try:
                 return super().from_pretrained(name, *model_args, **kwargs)
             except OSError as error:
-                if Path(name).exists() or (nearest := nearest_shipped(name)) is None:
+                if Path(name).exists() or (explained := misspelt(name)) is None:
                     raise
-                raise CheckpointError(f"there is no model {name!r}: did you mean {nearest!r}?") from error
+                raise explained from error
         with open_source(name) as source:
             state = {source.key_map.to_ours(key): entry.read().float() for key, entry in source.tensors.items()}
             kwargs.setdefault("config", cls.config_class.from_pretrained(name, spanbert=source.config["spanbert"]))

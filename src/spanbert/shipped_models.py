@@ -54,12 +54,14 @@ def shipped_folder(name: str) -> Path | None:
     raise CheckpointError(f"the model {name} is not installed here: {_HOW_TO_INSTALL}")
 
 
-def nearest_shipped(name: str) -> str | None:
-    """The shipped model that is probably meant by a name that nothing has."""
+def misspelt(name: str) -> CheckpointError | None:
+    """What to say of a name that nothing has, where a shipped model is probably meant by it."""
     from importlib.metadata import entry_points
 
     known = {*OUR_MODELS, *(entry.name for entry in entry_points(group=ENTRY_POINT_GROUP))}
-    return next(iter(difflib.get_close_matches(name.lower().replace("_", "-"), sorted(known), n=1, cutoff=0.8)), None)
+    for nearest in difflib.get_close_matches(name.lower().replace("_", "-"), sorted(known), n=1, cutoff=0.8):
+        return CheckpointError(f"there is no model {name!r}: did you mean {nearest!r}?")
+    return None
 
 
 def is_shipped(folder: Path) -> bool:
