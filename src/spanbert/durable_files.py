@@ -86,7 +86,10 @@ def locked(path: Path, *, wait: bool = False) -> Iterator[bool]:
 
 def lies_at(file: IO[str], path: Path) -> bool:
     """Whether an open file is the one that a path leads to now, and was not removed or moved since it was opened."""
-    return path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat())
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def is_locked(path: Path) -> bool:
