@@ -63,6 +63,21 @@ def test_units_end_behind_the_marks_of_their_last_letter() -> None:
     assert spans.tolist() == [[0, 2], [2, 3]]
 
 
+def test_a_clitic_is_one_word_with_its_apostrophe() -> None:
+    tokenizer = PieceTokenizer.train(["Ann's they'll don't l'homme 's it’s"] * 3, vocab_size=80)
+    text = "Ann's they'LL don't it’s l'homme 's a' s x''s"
+    words = find_words(text, None, tokenizer, by_character=False)
+    found = [text[start:end] for start, end in words.spans.tolist()]
+    assert found == [
+        *("Ann", "'s", "they", "'LL", "don", "'t", "it", "’s"),
+        *("l", "'", "homme", "'", "s", "a", "'", "s", "x", "'", "'", "s"),
+    ]
+    assert words.pieces.tolist() == tokenizer.encode(text).ids.tolist()
+    pieces = tokenizer.encode(text)
+    assert pieces.offsets[words.firsts, 0].tolist() == words.spans[:, 0].tolist()
+    assert pieces.offsets[words.lasts, 1].tolist() == words.spans[:, 1].tolist()
+
+
 @given(words=st.lists(st.text(st.sampled_from("ab.京é\u0301\u200b👩\x00\u3000 "), min_size=1, max_size=4), max_size=8))
 @settings(max_examples=150, deadline=None)
 def test_words_of_a_file_keep_their_pieces_and_places(tokenizer: PieceTokenizer, words: list[str]) -> None:
