@@ -37,7 +37,7 @@ def long_text(number: int = 20) -> EntityExample:
     return EntityExample("long", text, tuple(entities))
 
 
-TEXTS = st.text(st.sampled_from("ab.京都é\u0301\u200b\u200d👩🏽 \t\n\x00\u3000İ\ufeff"), max_size=20)
+TEXTS = st.text(st.sampled_from("a1.'s京都é\u0301\u200b\u200d👩🏽 \t\n\x00\u3000İ\ufeff"), max_size=20)
 
 
 @given(text=TEXTS)
@@ -63,14 +63,15 @@ def test_units_end_behind_the_marks_of_their_last_letter() -> None:
     assert spans.tolist() == [[0, 2], [2, 3]]
 
 
-def test_a_clitic_is_one_word_with_its_apostrophe() -> None:
-    tokenizer = PieceTokenizer.train(["Ann's they'll don't l'homme 's it’s"] * 3, vocab_size=80)
-    text = "Ann's they'LL don't it’s l'homme 's a' s x''s"
+def test_clitics_and_numbers_are_one_word_each() -> None:
+    tokenizer = PieceTokenizer.train(["Ann's they'll don't l'homme 's it’s 1,2.3"] * 3, vocab_size=80)
+    text = "Ann's they'LL don't it’s l'homme 's a' s x''s 3,123.31 1,s 2, 3 .1 l.2 1."
     words = find_words(text, None, tokenizer, by_character=False)
     found = [text[start:end] for start, end in words.spans.tolist()]
     assert found == [
         *("Ann", "'s", "they", "'LL", "don", "'t", "it", "’s"),
         *("l", "'", "homme", "'", "s", "a", "'", "s", "x", "'", "'", "s"),
+        *("3,123.31", "1", ",", "s", "2", ",", "3", ".", "1", "l", ".", "2", "1", "."),
     ]
     assert words.pieces.tolist() == tokenizer.encode(text).ids.tolist()
     pieces = tokenizer.encode(text)
