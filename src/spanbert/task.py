@@ -150,6 +150,9 @@ class Task(ABC, Generic[ExampleT, PredictionT]):
     """A keyword-only frozen dataclass: how files of this task are read (columns, separators, encoding)."""
     settings_class: ClassVar[type[Any]]
     """Inherits from `TaskSettings` and `data_options`."""
+    learning_rate: ClassVar[float] = 5e-5
+    """Highest learning rate of an encoder 768 wide, as BERT's, where the user names none; see `default_learning_rate`
+    for other widths."""
     finetuning: ClassVar[Mapping[str, Any]] = {}
     """Defaults of `FinetuneConfig` that are other for this task."""
     id_keys: ClassVar[tuple[str, ...]] = ("id",)

@@ -13,6 +13,7 @@ from tiny_finetuning import FILES, Files, Tune, command, read_records, same_weig
 import spanbert
 from spanbert.cli import main
 from spanbert.errors import InputError
+from spanbert.finetuning.config import default_learning_rate
 from spanbert.training.record import read_history
 
 
@@ -35,6 +36,30 @@ def test_freezing_and_rates_of_layers(tune: Tune, encoder_folder: Path) -> None:
     decayed = change(tune(layer_decay=1e-3, overwrite=True, weight_decay=0.0, steps=3))
     by_layer = [max(value for name, value in decayed.items() if f"layer.{layer}." in name) for layer in (0, 1)]
     assert 0 < by_layer[0] < by_layer[1] / 100
+
+
+def test_the_default_rate_falls_with_the_width() -> None:
+    rates = [default_learning_rate(5e-5, width) for width in (64, 256, 384, 768, 1024)]
+    assert rates == pytest.approx([3e-4, 3e-4, 2e-4, 5e-5, 2.8125e-5])
+    assert default_learning_rate(1e-3, 64) == default_learning_rate(1e-3, 768) == 1e-3  # a task may want more
+
+
+def test_a_run_says_its_default_rate_and_a_given_one_counts(tune: Tune, capsys: pytest.CaptureFixture[str]) -> None:
+    def used(rate: float) -> tuple[float, str]:
+        output = tune("ner", learning_rate=rate, steps=1, warmup=0.0, log_every=1, quiet=False, overwrite=True).output
+        record = json.loads((output / "run.json").read_text())
+        assert record["config"]["learning_rate"] == rate
+        [row] = [row for row in read_history(output / "history.jsonl") if row["set"] == "training"]
+        assert f"| {record['learning_rate']:g}, linear" in (output / "README.md").read_text()
+        assert row["learning_rate"] in (0.0, record["learning_rate"])
+        return record["learning_rate"], capsys.readouterr().err
+
+    rate, said = used(0.0)
+    assert rate == 3e-4
+    assert "learning rate 0.0003: that of ner for an encoder " in said
+    rate, said = used(2e-3)
+    assert rate == 2e-3
+    assert "--learning-rate gives another" not in said
 
 
 @pytest.mark.parametrize("task", ["classification", "relations"])

@@ -45,7 +45,7 @@ class TaskEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no
     Args:
         model: where to start: a folder or hub name of any BERT-like model, or the name of a shipped one.
         epochs: passes over the training data; None means the task's default, here and in what follows.
-        learning_rate: highest learning rate.
+        learning_rate: highest learning rate; the task's default falls with the encoder's width.
         batch_size: texts (windows of questions, sentences) of one optimiser step.
         max_length: most pieces of a window; longer text is read in several overlapping windows.
         dev_share: share of the training data that chooses the best epoch, thresholds and temperatures. 0 learns from

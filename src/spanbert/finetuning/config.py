@@ -9,6 +9,23 @@ from spanbert.errors import ConfigurationError
 from spanbert.shipped_models import DEFAULT_MODEL
 from spanbert.training.config import TrainingConfig
 
+_BERT_WIDTH = 768
+_HIGHEST_DEFAULT = 3e-4
+
+
+def default_learning_rate(of_bert: float, width: int) -> float:
+    """The highest learning rate where the user names none: the task's, falling with the square of the encoder's width.
+
+    The square and its limit are a rule of thumb between what is known: 24 layers x 1024 learn best at 1e-5 to 2e-5
+    (Joshi et al. 2020, appendix B), 12 x 768 at 2e-5 to 5e-5 (Devlin et al. 2019, appendix A.3), and BERTs from 128 to
+    512 wide at up to 3e-4 (Turc et al. 2019).
+
+    Args:
+        of_bert: the task's, for an encoder 768 wide.
+        width: hidden width of the encoder.
+    """
+    return min(of_bert * (_BERT_WIDTH / width) ** 2, max(_HIGHEST_DEFAULT, of_bert))
+
 
 @dataclass(frozen=True, kw_only=True)
 class FinetuneConfig(TrainingConfig):
@@ -27,8 +44,9 @@ class FinetuneConfig(TrainingConfig):
     batch_size: int = 16
     """Windows (for classification: texts) of one optimiser step."""
 
-    learning_rate: float = 5e-5
-    """Highest learning rate."""
+    learning_rate: float = 0.0
+    """Highest learning rate. 0 means the task's own for an encoder of this width: narrow ones need higher rates. The
+    run says which it is."""
 
     head_learning_rate: float | None = None
     """Highest learning rate of what is not the encoder; the same as --learning-rate when not given."""

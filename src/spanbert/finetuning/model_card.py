@@ -49,7 +49,7 @@ A model for {task.name} ({record["parameters"]:,} parameters), fine-tuned from `
 | data | {_data(record)} |
 | seed | {record.get("best_seed", config["seed"])} |
 | batch | {config["batch_size"]} |
-| learning rate | {config["learning_rate"]:g}, {config["schedule"]}, warm-up {config["warmup"]:.0%} |
+| learning rate | {record["learning_rate"]:.3g}, {config["schedule"]}, warm-up {config["warmup"]:.0%} |
 | {_length(config)} |
 | machine | {machine["device_name"]}, {machine["processes"]} process(es), {machine["precision"]} |
 | started, ended | {record["started"]}, {record["ended"]} |

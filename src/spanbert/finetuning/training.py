@@ -13,7 +13,7 @@ from accelerate.utils import DistributedType
 from spanbert.encoder import count_parameters
 from spanbert.errors import ConfigurationError
 from spanbert.finetuning.adapters import add_lora, merge_lora, save_adapter
-from spanbert.finetuning.config import FinetuneConfig
+from spanbert.finetuning.config import FinetuneConfig, default_learning_rate
 from spanbert.finetuning.data import FinetuneData, PreparedExamples, TrainingWindows
 from spanbert.finetuning.validation import TaskValidation, predictor_in_training
 from spanbert.read_summary import counted
@@ -107,6 +107,8 @@ class FinetuneRun:
             attention_dropout=config.attention_dropout,
             seed=config.seed,
         )
+        width = int(self.model.config.hidden_size)
+        self.learning_rate = config.learning_rate or default_learning_rate(task.learning_rate, width)
         limit = int(self.model.config.max_position_embeddings)
         if task.settings.max_length > limit:
             raise ConfigurationError(
@@ -140,11 +142,12 @@ class FinetuneRun:
         )
         plan = self._plan(examples.train, validation, data)
         record = starting_record(config, accelerator, self.model, verb="finetune", data=data)
+        record["learning_rate"] = self.learning_rate
         about = self._about(examples.train, validation, record)
-        loop_config = config
+        loop_config = replace(config, learning_rate=self.learning_rate)
         if not config.validate_every:  # once an epoch
             an_epoch = math.ceil(plan.data.num_examples / config.batch_size)
-            loop_config = replace(config, validate_every=min(num_steps(config, plan.data.num_examples), an_epoch))
+            loop_config = replace(loop_config, validate_every=min(num_steps(config, plan.data.num_examples), an_epoch))
         if accelerator.is_main_process:
             config.output.mkdir(parents=True, exist_ok=True)
         trainer, stopped_by = train_recorded(loop_config, accelerator, self.model, plan, record, about=about)
@@ -220,5 +223,10 @@ class FinetuneRun:
             f"{counted(num_steps(self.config, len(windows.units)), 'step')}, "
             f"{record['machine']['precision']} on {record['machine']['device_name']}"
         )
+        if not self.config.learning_rate:
+            lines.append(
+                f"learning rate {self.learning_rate:.2g}: that of {task.name} for an encoder "
+                f"{model.config.hidden_size} wide (--learning-rate gives another)"
+            )
         lines.append(f"validating on {counted(len(validation.examples), 'example')} by {task.main_metric}")
         return lines

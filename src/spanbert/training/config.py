@@ -125,15 +125,17 @@ class TrainingConfig:
             ConfigurationError: an option is out of range.
         """
         positive = (
-            "batch_size", "micro_batch_pieces", "log_every", "keep_checkpoints", "learning_rate", "epochs",
-            "schedule_power", "schedule_gamma",
+            "batch_size", "micro_batch_pieces", "log_every", "keep_checkpoints", "epochs", "schedule_power",
+            "schedule_gamma",
         )  # fmt: skip
         for name in positive:
             if not 0 < getattr(self, name) < float("inf"):
                 raise ConfigurationError(f"--{name.replace('_', '-')} must be above 0, not {getattr(self, name)}")
         if self.steps is not None and self.steps <= 0:
             raise ConfigurationError(f"--steps must be above 0, not {self.steps}")
-        for name in ("validate_every", "save_every", "max_grad_norm", "weight_decay", "schedule_step_size"):
+        for name in (
+            "learning_rate", "validate_every", "save_every", "max_grad_norm", "weight_decay", "schedule_step_size"
+        ):  # fmt: skip
             if not 0 <= (getattr(self, name) or 0) < float("inf"):
                 raise ConfigurationError(
                     f"--{name.replace('_', '-')} must be a number from 0 on, not {getattr(self, name)}"

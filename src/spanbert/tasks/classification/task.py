@@ -50,7 +50,8 @@ class Classification(Task[ClassificationExample, ClassificationPrediction]):
     data_options: ClassVar[type[DataOptions]] = DataOptions
     settings_class: ClassVar[type[Settings]] = Settings
     # Of the grid of Joshi et al. 2020 (appendix B): 5e-6 to 5e-5, batches of 16 or 32, 4 or 10 epochs.
-    finetuning: ClassVar[Mapping[str, Any]] = {"learning_rate": 3e-5, "epochs": 4, "batch_size": 32}
+    learning_rate = 3e-5
+    finetuning: ClassVar[Mapping[str, Any]] = {"epochs": 4, "batch_size": 32}
     plain_text: ClassVar = "line"
     output_formats: ClassVar[Mapping[str, str]] = {"text": "spanbert.tasks.classification.text_answers:TextAnswers"}
 

@@ -45,12 +45,8 @@ class CoreferenceResolution(Task[CoreferenceExample, CoreferencePrediction]):
     choices = frozenset({"mentions", "antecedents"})
     data_options = CoreferenceDataOptions
     settings_class = CoreferenceSettings
-    finetuning: ClassVar[Mapping[str, Any]] = {
-        "learning_rate": 1e-4,
-        "head_learning_rate": 5e-4,
-        "epochs": 10.0,
-        "batch_size": 1,
-    }
+    learning_rate = 1e-4
+    finetuning: ClassVar[Mapping[str, Any]] = {"head_learning_rate": 5e-4, "epochs": 10.0, "batch_size": 1}
     id_keys = ("id", "doc_key")
     plain_text = "file"
     output_formats: ClassVar[Mapping[str, str]] = {

@@ -30,7 +30,7 @@ class NamedEntityRecognition(Task[EntityExample, EntityPrediction]):
     score_rows: ClassVar[Mapping[str, str]] = {"tags": "words", "transitions": "windows", "spans": "spans"}
     data_options = EntityDataOptions
     settings_class = EntitySettings
-    finetuning: ClassVar[Mapping[str, Any]] = {"learning_rate": 5e-5, "epochs": 5.0, "batch_size": 16}
+    finetuning: ClassVar[Mapping[str, Any]] = {"epochs": 5.0, "batch_size": 16}
     plain_text = "line"
     output_formats: ClassVar[Mapping[str, str]] = {"text": "spanbert.tasks.ner.text_answers:TextAnswers"}
     settings: EntitySettings

@@ -81,6 +81,8 @@ class PretrainConfig(SizeOptions, _SourceOptions, MaskingOptions, TrainingConfig
             ConfigurationError: an option is out of range or contradicts another.
         """
         super().__post_init__()
+        if not self.learning_rate:
+            raise ConfigurationError("--learning-rate must be above 0, not 0")
         self.masking  # noqa: B018  # it checks its own values
         if not 0 <= (self.held_out_seed or 0) < 2**63:
             raise ConfigurationError(f"--held-out-seed lies between 0 and 2**63 - 1, not at {self.held_out_seed}")

@@ -35,7 +35,8 @@ class QuestionAnswering(Task[QuestionExample, QuestionPrediction]):
     data_options = QuestionAnsweringData
     settings_class = QuestionAnsweringSettings
     # Within the grid of Joshi et al. 2019 (appendix B): four epochs, 16 or 32 windows, 5e-6 to 5e-5.
-    finetuning: ClassVar[Mapping[str, Any]] = {"learning_rate": 3e-5, "epochs": 4.0, "batch_size": 16}
+    learning_rate = 3e-5
+    finetuning: ClassVar[Mapping[str, Any]] = {"epochs": 4.0, "batch_size": 16}
     output_formats: ClassVar[Mapping[str, str]] = {"text": "spanbert.tasks.question_answering.text_answers:TextAnswers"}
 
     settings: QuestionAnsweringSettings

@@ -37,7 +37,7 @@ class RelationExtraction(Task[RelationExample, RelationPrediction]):
     score_rows: ClassVar[Mapping[str, str]] = {"relations": "pairs"}
     data_options: ClassVar[type[Any]] = RelationOptions
     settings_class: ClassVar[type[Any]] = RelationSettings
-    finetuning: ClassVar[Mapping[str, Any]] = {"learning_rate": 5e-5, "epochs": 5.0, "batch_size": 32}
+    finetuning: ClassVar[Mapping[str, Any]] = {"epochs": 5.0, "batch_size": 32}
     output_formats: ClassVar[Mapping[str, str]] = {"text": "spanbert.tasks.relations.text_answers:TextAnswers"}
 
     settings: RelationSettings
