@@ -134,7 +134,8 @@ def finetune_files(config: FinetuneFilesConfig, task: AnyTask) -> FinetunedModel
     if not result.stopped_by and not result.metrics[result.main_metric]:
         say(
             f"warning: {result.main_metric.replace('_', ' ')} is 0 on the dev set: no answer there is right, perhaps "
-            "none was given. More --epochs or a higher --learning-rate may help; `spanbert evaluate` shows the answers"
+            "none was given. More --epochs, or a higher --learning-rate or --head-learning-rate may help; `spanbert "
+            "evaluate` shows the answers"
         )
     return result
 
