@@ -9,6 +9,7 @@ import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import MISSING, fields
+from numbers import Integral, Real
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
@@ -151,8 +152,8 @@ def build_options(config_class: type[ConfigT], values: Mapping[str, Any], *, wha
         what: how messages begin: the call.
 
     Raises:
-        ConfigurationError: a name is unknown (the nearest right one is told), a value that is needed is not there, or
-            one is out of range.
+        ConfigurationError: a name is unknown (the nearest right one is told), a value that is needed is not there, of
+            another type, or out of range.
     """
     names = _names_of(config_class)
     hints = get_type_hints(config_class)
@@ -161,11 +162,23 @@ def build_options(config_class: type[ConfigT], values: Mapping[str, Any], *, wha
         name = _known(key, names, what)
         if isinstance(value, str) and hints[name] in (Path, Path | None):
             value = Path(value)
+        if not _fits(hints[name], value):
+            raise ConfigurationError(f"{what}: {name} cannot be {value!r}, a value of type {type(value).__name__}")
         given[name] = tuple(value) if isinstance(value, list) else value
     for field in fields(config_class):  # type: ignore[arg-type]  # a verb's configuration is a dataclass
         if field.name not in given and field.default is MISSING and field.default_factory is MISSING:
             raise ConfigurationError(f"{what}: {field.name} is missing")
     return config_class(**given)
+
+
+def _fits(hint: Any, value: Any) -> bool:
+    """Whether a value is of a plain type, or one of several, that an option has; other types check themselves."""
+    if isinstance(hint, UnionType):
+        return any(_fits(part, value) for part in get_args(hint))
+    if hint in (int, float) and isinstance(value, bool):
+        return False
+    plain = {int: Integral, float: Real, bool: bool, str: str, type(None): type(None)}
+    return isinstance(value, plain[hint]) if hint in plain else True
 
 
 def _names_of(config_class: type[Any]) -> dict[str, str]:

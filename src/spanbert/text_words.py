@@ -13,14 +13,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from spanbert.plain_words import parts_of_words
 from spanbert.spans import Span
 from spanbert.tokenization import PieceTokenizer, cover_marks
 
 Int64Array = npt.NDArray[np.int64]
-
-_APOSTROPHES = frozenset("'’")
-_CLITICS = frozenset({"s", "d", "m", "t", "ll", "re", "ve"})
-_IN_NUMBERS = frozenset(".,")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,17 +77,8 @@ def find_words(text: str, words: Sequence[Span] | None, tokenizer: PieceTokenize
 
 
 def _join_parts(text: str, words: TextWords) -> TextWords:
-    # BERT's tokenizers part the apostrophe of Ann's from its s, and 2,150 in three. Annotated text, from which models
-    # learn, has 's and 2,150 as one word each; and no mention or entity ends inside them.
-    touches = words.spans[1:, 0] == words.spans[:-1, 1]
-    goes_on = np.zeros(len(words.spans), bool)  # with the word before
-    for number in np.flatnonzero(touches[:-1] & touches[1:]) + 1:
-        (start, end), behind = words.spans[number], text[slice(*words.spans[number + 1])]
-        mark, before = text[start:end], text[start - 1]
-        if mark in _APOSTROPHES and before.isalnum() and behind.lower() in _CLITICS:
-            goes_on[number + 1] = True
-        elif mark in _IN_NUMBERS and before.isdecimal() and behind[0].isdecimal():
-            goes_on[number : number + 2] = True
+    goes_on = np.zeros(len(words.spans), bool)
+    goes_on[parts_of_words(text, words.spans.tolist())] = True
     first = np.flatnonzero(~goes_on)
     last = np.append(first[1:], len(goes_on))[: len(first)] - 1
     joined = np.stack((words.spans[first, 0], words.spans[last, 1]), 1)

@@ -64,10 +64,11 @@ def read_tokenizer(name_or_path: str | Path) -> Tokenizer:
         return _from_json(folder / "tokenizer.json", config)
     if (folder / "vocab.txt").is_file():
         return _from_vocabulary(folder / "vocab.txt", config)
-    if (folder / "run.json").is_file():
-        verb = _read_json(folder / "run.json").get("verb", "pretrain")
+    record = _read_json(folder / "run.json") if (folder / "run.json").is_file() else {}
+    if record and record.get("status") != "finished":
+        verb = record.get("verb", "pretrain")
         raise CheckpointError(f"{folder}: this run has no model yet: finish it with `spanbert {verb} ... --resume`")
-    raise CheckpointError(f"{folder} holds neither tokenizer.json nor vocab.txt")
+    raise CheckpointError(f"{folder} holds neither tokenizer.json nor vocab.txt: the model's tokenizer is missing")
 
 
 def write_tokenizer(tokenizer: Tokenizer, pieces: list[str], folder: Path) -> None:

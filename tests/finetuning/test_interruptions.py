@@ -205,7 +205,7 @@ def test_two_processes_give_the_model_of_one_and_write_it_once(options: dict[str
     first, second = weights_of(one), weights_of(two)
     assert first.keys() == second.keys()
     for name, value in first.items():
-        # A hundredth of a step of Adam, which blows up the rounding of small gradients; a wrong gradient is a whole step.
+        # A hundredth of a step of Adam, which blows up the rounding of small gradients; a wrong one is a whole step.
         torch.testing.assert_close(second[name], value, rtol=0, atol=1e-2 * options["learning_rate"])
     assert record_of(two)["metrics"]["dev"] == pytest.approx(record_of(one)["metrics"]["dev"], abs=1e-3)
     assert {path.name for path in two.iterdir()} == {path.name for path in one.iterdir()}

@@ -49,7 +49,7 @@ A model for {task.name} ({record["parameters"]:,} parameters), fine-tuned from `
 | data | {_data(record)} |
 | seed | {record.get("best_seed", config["seed"])} |
 | batch | {config["batch_size"]} |
-| learning rate | {record["learning_rate"]:.3g}, {config["schedule"]}, warm-up {config["warmup"]:.0%} |
+| learning rate | {_rates(record)}, {config["schedule"]}, warm-up {config["warmup"]:.0%} |
 | {_length(config)} |
 | machine | {machine["device_name"]}, {machine["processes"]} process(es), {machine["precision"]} |
 | started, ended | {record["started"]}, {record["ended"]} |
@@ -66,6 +66,11 @@ a test set with `spanbert evaluate {name} FILE`.
 The model knows the labels and the kind of text it was trained on, with their errors and prejudices. Probabilities are
 calibrated on the dev set; on other text they are too high. It has had no other check than the figures above.
 """
+
+
+def _rates(record: Mapping[str, Any]) -> str:
+    head = record["config"]["head_learning_rate"]
+    return f"{record['learning_rate']:.3g}" + ("" if head is None else f" (head {head:.3g})")
 
 
 def _front_matter(task: str) -> str:

@@ -160,6 +160,16 @@ class FinetuneRun:
             tracker.finish()
         return result
 
+    def _rates(self) -> str:
+        """The learning rates in words, and where that of the encoder comes from."""
+        config, width = self.config, self.model.config.hidden_size
+        shown = f"learning rate {self.learning_rate:.3g}"
+        if config.head_learning_rate is not None:
+            shown += f", of the head {config.head_learning_rate:.3g}"
+        if config.learning_rate:
+            return shown
+        return f"{shown}: the default of {self.task.name} for an encoder {width} wide (see --learning-rate)"
+
     def _plan(
         self, windows: TrainingWindows, validation: TaskValidation[Any, Any], data: Mapping[str, Any]
     ) -> TrainingPlan:
@@ -223,10 +233,6 @@ class FinetuneRun:
             f"{counted(num_steps(self.config, len(windows.units)), 'step')}, "
             f"{record['machine']['precision']} on {record['machine']['device_name']}"
         )
-        if not self.config.learning_rate:
-            lines.append(
-                f"learning rate {self.learning_rate:.2g}: that of {task.name} for an encoder "
-                f"{model.config.hidden_size} wide (--learning-rate gives another)"
-            )
+        lines.append(self._rates())
         lines.append(f"validating on {counted(len(validation.examples), 'example')} by {task.main_metric}")
         return lines

@@ -269,6 +269,9 @@ def test_check_finds_what_training_would_stumble_over() -> None:
         one("g", "Ada", (0, 3, "P"), (0, 3, "P")),
         one("h", "在北京市", (1, 3, "L")),
         EntityExample("i", "don't", (LabelledSpan(0, 3, "P"),), (Span(0, 5),)),
+        one("j", "She has 2,150.", (8, 9, "N")),
+        one("k", "The Smith's cat.", (4, 10, "P")),
+        one("l", "The Smith's 2,150 cats.", (4, 9, "P"), (4, 11, "P"), (12, 17, "N")),
     ]
     assert checked(examples) == [
         (2, "duplicate id"),
@@ -279,6 +282,9 @@ def test_check_finds_what_training_would_stumble_over() -> None:
         (7, "no entities given"),
         (8, "duplicate entity"),
         (10, "entity cuts a word"),
+        (11, "entity cuts a word"),
+        (12, "entity cuts a word"),
+        (13, "overlapping entities"),
     ]
     assert (3, "overlapping entities") not in checked(examples, EntityDataOptions(head="span"))
     assert (3, "entity too wide") in checked(examples, EntityDataOptions(head="span", max_entity_width=1))
