@@ -144,7 +144,8 @@ def parse_values(config_class: type[Any], values: Mapping[str, Any], *, what: st
 
 
 def build_options(config_class: type[ConfigT], values: Mapping[str, Any], *, what: str) -> ConfigT:
-    """A verb's configuration from Python's keyword arguments: paths may be given as text, tuples as lists.
+    """A verb's configuration from Python's keyword arguments: paths may be given as text and text as
+    paths, tuples as lists.
 
     Args:
         config_class: a keyword-only dataclass.
@@ -162,6 +163,8 @@ def build_options(config_class: type[ConfigT], values: Mapping[str, Any], *, wha
         name = _known(key, names, what)
         if isinstance(value, str) and hints[name] in (Path, Path | None):
             value = Path(value)
+        elif isinstance(value, Path) and hints[name] is str:
+            value = str(value)
         if not _fits(hints[name], value):
             raise ConfigurationError(f"{what}: {name} cannot be {value!r}, a value of type {type(value).__name__}")
         given[name] = tuple(value) if isinstance(value, list) else value

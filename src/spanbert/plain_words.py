@@ -62,9 +62,14 @@ def plain_words(text: str) -> tuple[Span, ...]:
         else:
             words.append(Span(start, end))
         goes_on = is_mark and _LETTERS.match(text, words[-1].start) is not None
-    for number in reversed(parts_of_words(text, words)):
-        words[number - 1 : number + 1] = [Span(words[number - 1].start, words[number].end)]
-    return tuple(words)
+    parts = set(parts_of_words(text, words))
+    joined: list[Span] = []
+    for number, word in enumerate(words):
+        if number in parts:
+            joined[-1] = Span(joined[-1].start, word.end)
+        else:
+            joined.append(word)
+    return tuple(joined)
 
 
 def splits_word(text: str, position: int) -> bool:

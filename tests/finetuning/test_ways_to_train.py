@@ -38,6 +38,11 @@ def test_freezing_and_rates_of_layers(tune: Tune, encoder_folder: Path) -> None:
     assert 0 < by_layer[0] < by_layer[1] / 100
 
 
+def test_a_model_may_be_named_by_a_path(tune: Tune, encoder_folder: Path) -> None:
+    record = json.loads((tune("ner", model=Path(encoder_folder), steps=1).output / "run.json").read_text())
+    assert record["config"]["model"] == str(encoder_folder)
+
+
 def test_the_default_rate_falls_with_the_width() -> None:
     rates = [default_learning_rate(5e-5, width) for width in (64, 256, 384, 768, 1024)]
     assert rates == pytest.approx([3e-4, 3e-4, 2e-4, 5e-5, 2.8125e-5])

@@ -483,6 +483,7 @@ def test_estimate_measures_and_writes_nothing(tiny: Tiny, capsys: pytest.Capture
         ({"layers": -1}, "--layers must be at least 1"),
         ({"adam_betas": (1.5, 0.9)}, "--adam-betas"),
         ({"learning_rate": float("nan")}, "--learning-rate"),
+        ({"learning_rate": 0.0}, "--learning-rate must be above 0"),
         ({"scheme": "whole-words", "span_p": 0.5}, "--span-p has no effect"),
         ({"preset": "as-released", "sbo_positions": 30}, "--sbo-positions has no effect"),
         ({"sbo": False, "sbo_positions": 30}, "--sbo-positions has no effect"),
