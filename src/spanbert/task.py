@@ -166,6 +166,11 @@ class Task(ABC, Generic[ExampleT, PredictionT]):
     def __init__(self, settings: Any) -> None:
         self.settings = settings
 
+    @property
+    def head_learning_rate(self) -> float | None:
+        """Highest learning rate of what is not the encoder, where the user names none; None means the encoder's."""
+        return None
+
     # Data
 
     @classmethod

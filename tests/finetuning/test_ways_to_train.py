@@ -67,6 +67,24 @@ def test_a_run_says_its_default_rate_and_a_given_one_counts(tune: Tune, capsys: 
     assert "\nlearning rate 0.002\n" in said
 
 
+def test_some_heads_have_a_default_rate_of_their_own(tune: Tune, capsys: pytest.CaptureFixture[str]) -> None:
+    def of_head(task: str, **options: Any) -> tuple[float | None, str]:
+        output = tune(task, steps=1, quiet=False, overwrite=True, **options).output
+        record = json.loads((output / "run.json").read_text())
+        rate = record["head_learning_rate"]
+        assert ("(head " in (output / "README.md").read_text()) == (rate is not None)
+        return rate, capsys.readouterr().err
+
+    rate, said = of_head("ner", head="span")
+    assert rate == 5e-3
+    assert "learning rate 0.003, of the head 0.005" in said
+    assert of_head("ner", head="span", head_learning_rate=1e-3)[0] == 1e-3
+    assert of_head("coreference")[0] == 5e-4
+    rate, said = of_head("ner", head="linear")
+    assert rate is None
+    assert "of the head" not in said
+
+
 @pytest.mark.parametrize("task", ["classification", "relations"])
 def test_lora(task: str, tune: Tune, encoder_folder: Path) -> None:
     pytest.importorskip("peft")

@@ -69,7 +69,7 @@ calibrated on the dev set; on other text they are too high. It has had no other 
 
 
 def _rates(record: Mapping[str, Any]) -> str:
-    head = record["config"]["head_learning_rate"]
+    head = record["head_learning_rate"]
     return f"{record['learning_rate']:.3g}" + ("" if head is None else f" (head {head:.3g})")
 
 

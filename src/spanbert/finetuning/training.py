@@ -109,6 +109,8 @@ class FinetuneRun:
         )
         width = int(self.model.config.hidden_size)
         self.learning_rate = config.learning_rate or default_learning_rate(task.learning_rate, width)
+        given = config.head_learning_rate
+        self.head_learning_rate = task.head_learning_rate if given is None else given
         limit = int(self.model.config.max_position_embeddings)
         if task.settings.max_length > limit:
             raise ConfigurationError(
@@ -142,7 +144,7 @@ class FinetuneRun:
         )
         plan = self._plan(examples.train, validation, data)
         record = starting_record(config, accelerator, self.model, verb="finetune", data=data)
-        record["learning_rate"] = self.learning_rate
+        record |= {"learning_rate": self.learning_rate, "head_learning_rate": self.head_learning_rate}
         about = self._about(examples.train, validation, record)
         loop_config = replace(config, learning_rate=self.learning_rate)
         if not config.validate_every:  # once an epoch
@@ -164,8 +166,8 @@ class FinetuneRun:
         """The learning rates in words, and where that of the encoder comes from."""
         config, width = self.config, self.model.config.hidden_size
         shown = f"learning rate {self.learning_rate:.3g}"
-        if config.head_learning_rate is not None:
-            shown += f", of the head {config.head_learning_rate:.3g}"
+        if self.head_learning_rate is not None:
+            shown += f", of the head {self.head_learning_rate:.3g}"
         if config.learning_rate:
             return shown
         return f"{shown}: the default of {self.task.name} for an encoder {width} wide (see --learning-rate)"
@@ -179,7 +181,7 @@ class FinetuneRun:
             validation={DEV: validation},
             selection=Selection(validation=DEV, metric=self.task.main_metric, patience=config.patience),
             hot_modules=tuple(self.model.bert.encoder.layer),
-            head_learning_rate=config.head_learning_rate,
+            head_learning_rate=self.head_learning_rate,
             layer_decay=config.layer_decay,
             fingerprint=course_of_run(config, self.accelerator) | dict(data),
             environment=versions() | {"threads": torch.get_num_threads(), "processor": processor_name()},

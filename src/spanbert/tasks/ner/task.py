@@ -35,6 +35,11 @@ class NamedEntityRecognition(Task[EntityExample, EntityPrediction]):
     output_formats: ClassVar[Mapping[str, str]] = {"text": "spanbert.tasks.ner.text_answers:TextAnswers"}
     settings: EntitySettings
 
+    @property
+    def head_learning_rate(self) -> float | None:
+        """One of its own for the span head, which finds nothing for many epochs at the encoder's."""
+        return 5e-3 if self.settings.head == "span" else None
+
     # Data
 
     @classmethod
