@@ -320,9 +320,11 @@ def test_a_frame_without_texts_says_what_it_has(make: Make) -> None:
         ({"epochs": 2}, "'epochs' is a parameter of its own"),
         ({"kind": "regression"}, "there is no 'kind'"),
         ({"output": "x"}, "there is no 'output'"),
+        ({"weight_decay": "0.1"}, "TextClassifier: weight_decay cannot be '0.1', a value of type str"),
+        ({"stride": "64"}, "TextClassifier: stride cannot be '64', a value of type str"),
     ],
 )
-def test_options_are_checked_by_name(make: Make, options: Any, message: str) -> None:
+def test_options_are_checked(make: Make, options: Any, message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
         make(TextClassifier, options=options).fit(TEXTS, LABELS)
 

@@ -168,7 +168,8 @@ class Task(ABC, Generic[ExampleT, PredictionT]):
 
     @property
     def head_learning_rate(self) -> float | None:
-        """Highest learning rate of what is not the encoder, where the user names none; None means the encoder's."""
+        """Highest learning rate of what is not the encoder with these settings, where neither the user nor `finetuning`
+        names one; None means the encoder's."""
         return None
 
     # Data

@@ -113,6 +113,8 @@ def test_what_is_left_is_small_and_for_people(finished: Path) -> None:
     assert run_of(tuned)["metrics"]["dev"]["accuracy"] >= 0
     page = (finished / "README.md").read_text(encoding="utf-8")
     assert "Unfinished" not in page
+    assert "15 % of these masked" in page
+    assert "dropout 0.1, first weights of 0.02" in page
     for row in ("pieces-nsp", "spans", "spans-sbo"):
         assert f"| {row} | {ROWS[row].words} |" in page  # type: ignore[index]
     assert (finished / "ablation.png").read_bytes().startswith(b"\x89PNG")

@@ -77,9 +77,13 @@ def test_some_heads_have_a_default_rate_of_their_own(tune: Tune, capsys: pytest.
 
     rate, said = of_head("ner", head="span")
     assert rate == 5e-3
-    assert "learning rate 0.003, of the head 0.005" in said
-    assert of_head("ner", head="span", head_learning_rate=1e-3)[0] == 1e-3
-    assert of_head("coreference")[0] == 5e-4
+    assert "\nlearning rate 0.003; of the head 0.005: its default (see --head-learning-rate)\n" in said
+    rate, said = of_head("ner", head="span", head_learning_rate=1e-3, learning_rate=0.0)
+    assert rate == 1e-3
+    assert "(see --learning-rate); of the head 0.001\n" in said
+    rate, said = of_head("coreference", freeze_layers=-1)
+    assert rate == 5e-4
+    assert "\nlearning rate of the head 0.0005; the encoder is frozen\n" in said
     rate, said = of_head("ner", head="linear")
     assert rate is None
     assert "of the head" not in said

@@ -89,8 +89,8 @@ class AblateConfig(SizeOptions, _RunsOptions):
     max_positions: int = 512
     """Rows of the position table. Those beyond --sequence-length stay untrained: keep the windows of tasks shorter."""
 
-    dropout: float | None = None
-    """Dropout of hidden states in pre-training; 0.1 when not given."""
+    dropout: float = 0.1
+    """Dropout of hidden states in pre-training. Fine-tuning takes it over, unless a task's table has its own."""
 
     initializer_range: float = 0.02
     """Standard deviation of the first weights."""

@@ -66,7 +66,9 @@ def readme(config: AblateConfig, results: Results) -> str:
         "# The paper's question at this size",
         f"Encoders of {counted(layers, 'layer')} x {width} ({counted(heads, 'attention head')}), each pre-trained with "
         f"`spanbert ablate` on `{config.corpus.name}`: {config.steps:,} steps of blocks of at most "
-        f"{config.sequence_length} pieces, {config.optimizer} at {config.learning_rate:g}, the same held-out "
+        f"{config.sequence_length} pieces, {100 * config.budget:g} % of these masked; {config.optimizer} at "
+        f"{config.learning_rate:g} after a warm-up of {100 * config.warmup:g} % of the steps, then {config.schedule}; "
+        f"dropout {config.dropout:g}, first weights of {config.initializer_range:g}; the same held-out "
         f"documents. Rows differ in nothing but what they say; seeds from {config.seed} on.",
     ]
     if results.done < results.planned:

@@ -24,6 +24,7 @@ from spanbert.finetuning.model_card import model_card
 from spanbert.finetuning.splits import split
 from spanbert.finetuning.training import FinetuneResult, finetune_examples
 from spanbert.golden import GOLDEN_FILE, make_golden
+from spanbert.options import build_options
 from spanbert.predicting import Predictor
 from spanbert.shipped_models import DEFAULT_MODEL
 from spanbert.task import Task
@@ -260,7 +261,9 @@ class TaskEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no
         }
         settings = {name: value for name, value in chosen.items() if name in settings_names}
         config = {name: value for name, value in chosen.items() if name in config_names}
-        return task_class(task_class.settings_class(**settings)), FinetuneConfig(**config)
+        what = type(self).__name__
+        task = task_class(build_options(task_class.settings_class, settings, what=what))
+        return task, build_options(FinetuneConfig, config, what=what)
 
     def _examples(self, rows: Sequence[Any], targets: Sequence[Any] | None) -> list[Any]:
         """Examples of rows, with their targets where these are known."""

@@ -49,8 +49,8 @@ class FinetuneConfig(TrainingConfig):
     run says which it is."""
 
     head_learning_rate: float | None = None
-    """Highest learning rate of what is not the encoder. When not given, the task's own for this head where it has one,
-    otherwise that of the encoder; the run says which it is."""
+    """Highest learning rate of what is not the encoder. When not given, that of the encoder; the span head of entities
+    has one of its own. The run says which it is."""
 
     validate_every: int = 0
     """Steps between two validations; 0 means one after each epoch."""

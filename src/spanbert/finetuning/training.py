@@ -163,14 +163,19 @@ class FinetuneRun:
         return result
 
     def _rates(self) -> str:
-        """The learning rates in words, and where that of the encoder comes from."""
-        config, width = self.config, self.model.config.hidden_size
-        shown = f"learning rate {self.learning_rate:.3g}"
-        if self.head_learning_rate is not None:
-            shown += f", of the head {self.head_learning_rate:.3g}"
-        if config.learning_rate:
-            return shown
-        return f"{shown}: the default of {self.task.name} for an encoder {width} wide (see --learning-rate)"
+        """The learning rates that count in words, and where those come from that the user did not give."""
+        of_encoder = f"{self.learning_rate:.3g}"
+        if not self.config.learning_rate:
+            width = self.model.config.hidden_size
+            of_encoder += f": the default of {self.task.name} for an encoder {width} wide (see --learning-rate)"
+        if self.head_learning_rate is None:
+            return f"learning rate {of_encoder}"
+        of_head = f"of the head {self.head_learning_rate:.3g}"
+        if self.config.head_learning_rate is None:
+            of_head += ": its default (see --head-learning-rate)"
+        if not any(parameter.requires_grad for parameter in self.model.bert.parameters()):
+            return f"learning rate {of_head}; the encoder is frozen"
+        return f"learning rate {of_encoder}; {of_head}"
 
     def _plan(
         self, windows: TrainingWindows, validation: TaskValidation[Any, Any], data: Mapping[str, Any]

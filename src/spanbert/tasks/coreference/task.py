@@ -46,7 +46,7 @@ class CoreferenceResolution(Task[CoreferenceExample, CoreferencePrediction]):
     data_options = CoreferenceDataOptions
     settings_class = CoreferenceSettings
     learning_rate = 1e-4
-    finetuning: ClassVar[Mapping[str, Any]] = {"epochs": 10.0, "batch_size": 1}
+    finetuning: ClassVar[Mapping[str, Any]] = {"head_learning_rate": 5e-4, "epochs": 10.0, "batch_size": 1}
     id_keys = ("id", "doc_key")
     plain_text = "file"
     output_formats: ClassVar[Mapping[str, str]] = {
@@ -55,11 +55,6 @@ class CoreferenceResolution(Task[CoreferenceExample, CoreferencePrediction]):
         "conll": "spanbert.tasks.coreference.conll_writer:ConllAnswers",
     }
     settings: CoreferenceSettings
-
-    @property
-    def head_learning_rate(self) -> float:
-        """That of what scores mentions and links."""
-        return 5e-4
 
     # Data
 
